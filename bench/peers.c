@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Starts engines. Nothing of the user's OpenMP settings reaches one. */
+#include "peers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifndef BENCH_PEERS
+#define BENCH_PEERS "bench/peers"
+#endif
+
+static char *const unbound[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND",  "OMP_PLACES",
+                                "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", NULL};
+
+/* first, second and args, without the const that execvp's prototype lacks. */
+static void join_args(char *argv[BENCH_MAX_ARGS + 3], const char *first, const char *second,
+                      const char *const args[])
+{
+    int n = 0;
+    argv[n++] = (char *)first;
+    argv[n++] = (char *)second;
+    for (int i = 0; i < BENCH_MAX_ARGS && args[i] != NULL; i++)
+        argv[n++] = (char *)args[i];
+    argv[n] = NULL;
+}
+
+static int start_self(struct bench_engine *e, const char *name, const char *const args[],
+                      char *const environment[])
+{
+    char kind[64], *argv[BENCH_MAX_ARGS + 3];
+    snprintf(kind, sizeof(kind), "--engine=%s", name);
+    join_args(argv, "/proc/self/exe", kind, args);
+    return bench_engine_start(e, name, argv, environment);
+}
+
+int bench_start_own(struct bench_engine *e, const char *name, const char *const args[])
+{
+    return start_self(e, name, args, unbound);
+}
+
+int bench_start_openmp(struct bench_engine *e, const char *name, const char *const args[],
+                       int n_threads, const char *wait_policy)
+{
+    char threads[32], policy[32] = "OMP_WAIT_POLICY";
+    snprintf(threads, sizeof(threads), "OMP_NUM_THREADS=%d", n_threads);
+    if (wait_policy != NULL)
+        snprintf(policy, sizeof(policy), "OMP_WAIT_POLICY=%s", wait_policy);
+    char *const bound[] = {threads,
+                           "OMP_PROC_BIND=true",
+                           "OMP_PLACES=cores",
+                           "OMP_DYNAMIC=false",
+                           "GOMP_SPINCOUNT",
+                           policy,
+                           NULL};
+    return start_self(e, name, args, bound);
+}
+
+int bench_start_python(struct bench_engine *e, const char *name, const char *script,
+                       const char *const args[])
+{
+    char path[512], *argv[BENCH_MAX_ARGS + 3];
+    const char *python = getenv("BENCH_PYTHON");
+    snprintf(path, sizeof(path), "%s/%s", BENCH_PEERS, script);
+    join_args(argv, python != NULL ? python : "/usr/bin/python3", path, args);
+    return bench_engine_start(e, name, argv, unbound);
+}

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""CPython's multiprocessing.Pool as an engine of the benchmarks: the protocol of bench/engine.h.
+
+    mp_pool.py launch WORKERS
+    mp_pool.py balance WORKERS ITEMS STEPS_PER_US LIBRARY
+
+`run VARIANT GAP_NS MAX_LAUNCHES MAX_NS STEPS` answers the mean time of one map [ns];
+`run CASE SCHEDULE CHUNK` answers "MS CHECKSUM". Standard library only. The pool is used as its
+documentation shows it: map() with the default chunk size, start method fork, no pinning.
+"""
+
+import ctypes
+import mmap
+import multiprocessing
+import signal
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+WARM = 3
+CASES = ("triangular", "reversed", "lognormal", "pareto-1.5", "one-giant")
+
+
+def end_with_parent():
+    """Pool's workers outlive a parent that is killed; a benchmark must not leave them behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def answer(line):
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+# ---- launch: one trivial item per worker ----
+
+
+def do_nothing(item):
+    return item
+
+
+def time_launches(pool, n_items, gap_ns, max_launches, max_ns):
+    now = time.perf_counter_ns
+    total = launches = 0
+    while launches < max_launches and total < max_ns:
+        until = now() + gap_ns
+        while now() < until:
+            pass
+        begin = now()
+        results = pool.map(do_nothing, range(n_items))
+        total += now() - begin
+        launches += 1
+        if results != list(range(n_items)):
+            raise RuntimeError("items are missing")
+    return total / launches
+
+
+def serve_launch(workers):
+    with multiprocessing.Pool(workers, initializer=end_with_parent) as pool:
+        answer("ready")
+        for line in sys.stdin:
+            gap_ns, max_launches, max_ns = (int(word) for word in line.split()[2:5])
+            time_launches(pool, workers, gap_ns, WARM, max_ns)
+            answer("%.3f" % time_launches(pool, workers, gap_ns, max_launches, max_ns))
+
+
+# ---- balance: the kernel's object code through ctypes, over memory shared before the fork ----
+
+
+class KernelContext(ctypes.Structure):
+    """struct bench_kernel_ctx"""
+
+    _fields_ = [
+        ("iterations", ctypes.c_void_p),
+        ("result", ctypes.c_void_p),
+        ("stride", ctypes.c_int64),
+    ]
+
+
+class Problem:
+    def __init__(self, library, name, n_items, steps_per_us):
+        self.memory = mmap.mmap(-1, n_items * 12)
+        self.n_bytes = n_items * 8
+        base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self.context = KernelContext(base + self.n_bytes, base, 1)
+        if library.bench_items_fill(self.context.iterations, n_items, name.encode(), steps_per_us):
+            raise RuntimeError("no case " + name)
+
+    def clear(self):
+        ctypes.memset(self.context.result, 0, self.n_bytes)
+
+
+library = None
+problems = {}
+
+
+def load_library(path):
+    global library
+    pointer, i64 = ctypes.c_void_p, ctypes.c_int64
+    library = ctypes.CDLL(path)
+    library.bench_kernel.argtypes = (i64, i64, pointer)
+    library.bench_kernel.restype = None
+    library.bench_items_fill.argtypes = (pointer, i64, ctypes.c_char_p, ctypes.c_double)
+    library.bench_items_checksum.argtypes = (pointer, i64)
+    library.bench_items_checksum.restype = ctypes.c_uint64
+
+
+def run_item(item):
+    name, i = item
+    library.bench_kernel(i, i + 1, ctypes.addressof(problems[name].context))
+
+
+def time_map(pool, name, n_items, workers):
+    problem = problems[name]
+    items = [(name, i) for i in range(n_items)]
+    pool.map(run_item, items[:workers])
+    problem.clear()
+    begin = time.perf_counter_ns()
+    pool.map(run_item, items)
+    ns = time.perf_counter_ns() - begin
+    checksum = library.bench_items_checksum(problem.context.result, problem.n_bytes // 4)
+    return "%.6f %016x" % (ns * 1e-6, checksum)
+
+
+def serve_balance(workers, n_items, steps_per_us, path):
+    load_library(path)
+    for name in CASES:
+        problems[name] = Problem(library, name, n_items, steps_per_us)
+    with multiprocessing.Pool(workers, initializer=end_with_parent) as pool:
+        answer("ready")
+        for line in sys.stdin:
+            answer(time_map(pool, line.split()[1], n_items, workers))
+
+
+def main(arguments):
+    multiprocessing.set_start_method("fork")
+    workers = int(arguments[1])
+    if arguments[0] == "launch":
+        serve_launch(workers)
+    else:
+        serve_balance(workers, int(arguments[2]), float(arguments[3]), arguments[4])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* `forkmap map` and `forkmap run`. */
+#include "commands.h"
+
+#include "say.h"
+#include "values.h"
+#include "work.h"
+
+enum { KEY_OUT = 0x200, KEY_CHUNK_FN, KEY_STAR };
+
+static const char map_doc[] =
+    "Map FUNCTION over the rows of INPUT, and write row i of OUT from row i of INPUT.\n"
+    "\n"
+    "FUNCTION is PATH.so:SYMBOL, a function of your own, or the name of a kernel (see `forkmap "
+    "kernels`). "
+    "INPUT is a .npy file; raw:DTYPE:SHAPE[:ORDER]:PATH, raw binary in C (default) or F order, one "
+    "length may "
+    "be '?'; or range:BEGIN:END, whose items are int64."
+    "\v"
+    "A function of your own is one of\n"
+    "\n"
+    "  int f(const void *item, void *result, void *arg);\n"
+    "  int f(const fm_chunk *chunk, void *arg);                     --chunk-fn\n"
+    "  int f(const void *const items[], void *result, void *arg);   --star\n"
+    "\n"
+    "and returns 0, or anything else to fail the item. `arg` is the text of all --arg, one "
+    "KEY=VALUE per line. "
+    "Nothing that it does can hurt the map: a crash, an exit or an endless loop (--timeout) costs "
+    "one item.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "  cc -O2 -shared -fPIC -o f.so f.c\n"
+    "  forkmap map ./f.so:f in.npy --out f8: -o out.npy\n"
+    "  forkmap map ./f.so:f range:0:1000 --out f4:3 -o out.npy --timeout 0.5\n"
+    "  forkmap map ./f.so:g x.npy y.npy --star --out f8: -o out.npy --arg a=2\n"
+    "  forkmap map ./f.so:h raw:f4:?x6:F:x.bin --chunk-fn --out f4: -o out.npy\n"
+    "  forkmap map docking raw:f4:65536x6:F:poses.in -o energies.npy\n"
+    "\n"
+    "Exit codes: 0 done, 1 some items failed, 2 usage, 3 environment, 128 + number of the signal "
+    "that "
+    "stopped it.";
+
+static const char run_doc[] =
+    "Run KERNEL on its default input (see `forkmap kernels`)."
+    "\v"
+    "Examples:\n"
+    "\n"
+    "  forkmap run docking --verify --compare -o energies.npy\n"
+    "  forkmap run mandelbrot --arg n=2000 --schedule dynamic -o image.npy\n"
+    "  forkmap run pi --workers 4 --json\n"
+    "\n"
+    "Exit codes: 0 done, 1 some items failed, 2 usage, 3 environment, 128 + number of the signal "
+    "that "
+    "stopped it.";
+
+static const struct argp_option map_options[] = {
+    {NULL, 0, NULL, 0, "Functions of your own", 1},
+    {"out", KEY_OUT, "DTYPE:ROWSHAPE", 0,
+     "What one result is: f8: is one double, f4:3 three floats, i4:2x3 a small matrix; none: no "
+     "output",
+     0},
+    {"chunk-fn", KEY_CHUNK_FN, NULL, 0, "FUNCTION is a chunk function: it gets runs of items", 0},
+    {"star", KEY_STAR, NULL, 0, "Several INPUT are the columns of one map; one row is broadcast",
+     0},
+    {0},
+};
+
+static void take_input(struct fmc_options *o, const struct argp_state *state, const char *word)
+{
+    if (o->n_inputs == FM_MAX_COLUMNS)
+        argp_error(state, "more than %d INPUT", FM_MAX_COLUMNS);
+    o->inputs[o->n_inputs++] = word;
+}
+
+static error_t parse_map(int key, char *arg, struct argp_state *state)
+{
+    struct fmc_options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = o;
+        return 0;
+    case KEY_OUT:
+        o->out_spec = arg;
+        return 0;
+    case KEY_CHUNK_FN:
+        o->chunk_fn = 1;
+        return 0;
+    case KEY_STAR:
+        o->star = 1;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (o->function == NULL)
+            o->function = arg;
+        else
+            take_input(o, state, arg);
+        return 0;
+    case ARGP_KEY_END:
+        if (o->function == NULL)
+            argp_error(state, "FUNCTION is missing");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_run(int key, char *arg, struct argp_state *state)
+{
+    struct fmc_options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = o;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (o->function != NULL)
+            argp_error(state, "%s: run takes one KERNEL; `forkmap map` takes inputs", arg);
+        o->function = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (o->function == NULL)
+            argp_error(state, "KERNEL is missing");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&fmc_options_argp, 0, NULL, 0}, {0}};
+static const struct argp map_argp = {map_options, parse_map, "FUNCTION INPUT...", map_doc, children,
+                                     NULL,        NULL};
+static const struct argp run_argp = {NULL, parse_run, "KERNEL", run_doc, children, NULL, NULL};
+
+static int parse_and_work(int argc, char **argv, int run)
+{
+    struct fmc_options options;
+    if (fmc_options_init(&options, argc) != 0)
+        return fmc_say_error(FMC_ENVIRONMENT, NULL, "no memory for the options");
+    argp_parse(run ? &run_argp : &map_argp, argc, argv, 0, NULL, &options);
+    fmc_say_in_json(options.json);
+    const int rc = fmc_work(&options, run);
+    fmc_options_fini(&options);
+    return rc;
+}
+
+int fmc_cmd_map(int argc, char **argv)
+{
+    return parse_and_work(argc, argv, 0);
+}
+
+int fmc_cmd_run(int argc, char **argv)
+{
+    return parse_and_work(argc, argv, 1);
+}

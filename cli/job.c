@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* Prepares and runs the map that the command line describes. */
+#include "job.h"
+
+#include "say.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char out_remedy[] =
+    "say what the function writes per item and where it goes, as in --out f8: -o out.npy";
+
+static int check_kernel_words(const struct fmc_options *o, const struct fmk_kernel *k, int run)
+{
+    if (o->chunk_fn || o->star || o->out_spec != NULL)
+        return fmc_say_error(
+            FMC_USAGE, "its inputs and outputs are known: `forkmap kernels` shows them",
+            "%s is a kernel: --chunk-fn, --star and --out are for functions of your own", k->name);
+    if (o->n_args > FMK_MAX_PARAMS)
+        return fmc_say_error(FMC_USAGE, NULL, "%s: more than %d --arg", k->name, FMK_MAX_PARAMS);
+    if (run || o->n_inputs == k->n_columns)
+        return FMC_DONE;
+    if (k->n_columns == 0)
+        return fmc_say_error(FMC_USAGE, "it runs over a range; --arg n=N sets its length",
+                             "%s takes no INPUT", k->name);
+    char remedy[120];
+    snprintf(remedy, sizeof remedy, "`forkmap run %s` takes its default input", k->name);
+    return fmc_say_error(FMC_USAGE, remedy, "%s takes %d INPUT, not %d", k->name, k->n_columns,
+                         o->n_inputs);
+}
+
+static int check_own_words(const struct fmc_options *o)
+{
+    if (o->verify || o->compare)
+        return fmc_say_error(FMC_USAGE, "`forkmap kernels` lists what can be verified and compared",
+                             "%s: --verify and --compare are for kernels", o->function);
+    if (o->n_inputs == 0)
+        return fmc_say_error(FMC_USAGE,
+                             "an INPUT is x.npy, raw:f4:65536x6:F:x.bin, or range:0:1000",
+                             "%s: no INPUT to map it over", o->function);
+    if (o->n_inputs > 1 && !o->star)
+        return fmc_say_error(FMC_USAGE, "--star takes several inputs as the columns of one map",
+                             "%s: %d inputs for a function of one", o->function, o->n_inputs);
+    if (o->out_spec == NULL)
+        return fmc_say_error(FMC_USAGE, out_remedy, "%s: --out is missing", o->function);
+    return FMC_DONE;
+}
+
+static int parse_words(struct fmc_job *job, int run)
+{
+    const struct fmc_options *o = job->options;
+    int rc = run ? fmc_function_find_kernel(&job->function, o->function)
+                 : fmc_function_find(&job->function, o->function);
+    if (rc != FMC_DONE)
+        return rc;
+    const struct fmk_kernel *kernel = job->function.kernel;
+    rc = kernel != NULL ? check_kernel_words(o, kernel, run) : check_own_words(o);
+    if (rc == FMC_DONE && kernel == NULL)
+        rc = fmc_output_parse(&job->rows, o->out_spec);
+    if (rc != FMC_DONE)
+        return rc;
+    if (kernel == NULL && job->rows.none != (o->output == NULL))
+        return fmc_say_error(FMC_USAGE, out_remedy,
+                             job->rows.none ? "%s: --out none leaves nothing for -o"
+                                            : "%s: -o is missing",
+                             o->function);
+    while (job->n_inputs < o->n_inputs && rc == FMC_DONE) {
+        rc = fmc_input_parse(&job->inputs[job->n_inputs], o->inputs[job->n_inputs]);
+        job->n_inputs++;
+    }
+    return rc;
+}
+
+static int open_inputs(struct fmc_job *job)
+{
+    const int as_columns = job->options->star || job->function.kernel != NULL;
+    int rc = FMC_DONE;
+    for (int i = 0; i < job->n_inputs && rc == FMC_DONE; i++)
+        rc = as_columns ? fmc_input_open_column(&job->inputs[i]) : fmc_input_open(&job->inputs[i]);
+    return rc;
+}
+
+/* The items are the rows of the longest column: those of one row are broadcast, others must agree. */
+static int count_items(struct fmc_job *job)
+{
+    job->n = fmc_input_len(&job->inputs[0]);
+    for (int i = 1; i < job->n_inputs; i++) {
+        const int64_t n = fmc_input_len(&job->inputs[i]);
+        if (job->n == 1)
+            job->n = n;
+        if (n != job->n && n != 1)
+            return fmc_say_error(FMC_USAGE,
+                                 "columns have the same number of rows, or one row for all items",
+                                 "%s has %" PRId64 " rows, and a column before it %" PRId64,
+                                 job->inputs[i].text, n, job->n);
+    }
+    return FMC_DONE;
+}
+
+static int prepare_kernel(struct fmc_job *job)
+{
+    const struct fmk_kernel *kernel = job->function.kernel;
+    fm_array *columns[FM_MAX_COLUMNS];
+    for (int i = 0; i < job->n_inputs; i++)
+        columns[i] = job->inputs[i].array;
+    const int code = fmk_prepare(&job->problem, kernel, job->options->args,
+                                 job->n_inputs > 0 ? columns : NULL, job->n_inputs);
+    if (code != 0)
+        return fmc_say_code(code, kernel->name,
+                            code == -EINVAL ? "`forkmap kernels` shows its columns and parameters"
+                                            : NULL);
+    job->prepared = 1;
+    job->n = job->problem.n;
+    job->out = job->problem.out;
+    return FMC_DONE;
+}
+
+/* One text for all --arg: copied by value into the job, it means the same in every process. */
+static int write_arg(struct fmc_job *job)
+{
+    FILE *text = open_memstream(&job->arg, &job->arg_bytes);
+    if (text == NULL)
+        return fmc_say_error(FMC_ENVIRONMENT, NULL, "no memory for --arg");
+    for (int i = 0; i < job->options->n_args; i++)
+        fprintf(text, "%s=%s\n", job->options->args[i].key, job->options->args[i].value);
+    if (fclose(text) != 0)
+        return fmc_say_error(FMC_ENVIRONMENT, NULL, "no memory for --arg");
+    job->arg_bytes++; /* with its NUL */
+    return FMC_DONE;
+}
+
+static int prepare_own(struct fmc_job *job)
+{
+    int rc = count_items(job);
+    if (rc == FMC_DONE)
+        rc = write_arg(job);
+    if (rc == FMC_DONE && !job->rows.none)
+        rc = fmc_output_create(&job->out, &job->rows, job->n);
+    return rc;
+}
+
+int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int run)
+{
+    *job = (struct fmc_job){.options = options};
+    int rc = parse_words(job, run);
+    if (rc == FMC_DONE)
+        rc = open_inputs(job);
+    if (rc == FMC_DONE)
+        rc = job->function.kernel != NULL ? prepare_kernel(job) : prepare_own(job);
+    if (rc != FMC_DONE || options->map.on_error != FM_ON_ERROR_CONTINUE)
+        return rc;
+    const int code = fm_array_zeros(&job->status, FM_U8, 1, &job->n);
+    return code == 0 ? FMC_DONE : fmc_say_code(code, "one status byte per item", NULL);
+}
+
+fm_map_opts fmc_job_map_opts(const struct fmc_job *job)
+{
+    fm_map_opts opts = job->options->map;
+    opts.arg = job->arg;
+    opts.arg_bytes = job->arg_bytes;
+    return opts;
+}
+
+static int map_own(struct fmc_job *job, fm_pool *pool, const fm_map_opts *opts)
+{
+    const int chunks = job->options->chunk_fn;
+    const struct fmc_function *f = &job->function;
+    const struct fmc_input *in = &job->inputs[0];
+    fm_array *columns[FM_MAX_COLUMNS];
+    for (int i = 0; i < job->n_inputs; i++)
+        columns[i] = job->inputs[i].array;
+    if (job->options->star)
+        return chunks ? fm_pool_starmap_chunks(pool, f->code.chunk, columns, job->n_inputs,
+                                               job->out, opts)
+                      : fm_pool_starmap(pool, f->code.star, columns, job->n_inputs, job->out, opts);
+    if (in->path == NULL)
+        return chunks ? fm_pool_map_range_chunks(pool, f->code.chunk, in->begin, in->end, job->out,
+                                                 opts)
+                      : fm_pool_map_range(pool, f->code.item, in->begin, in->end, job->out, opts);
+    return chunks ? fm_pool_map_chunks(pool, f->code.chunk, in->array, job->out, opts)
+                  : fm_pool_map(pool, f->code.item, in->array, job->out, opts);
+}
+
+int fmc_job_map(struct fmc_job *job, fm_pool *pool, fm_map_opts *opts)
+{
+    return job->function.kernel != NULL ? fmk_run_forkmap(&job->problem, pool, opts)
+                                        : map_own(job, pool, opts);
+}
+
+void fmc_job_release(struct fmc_job *job)
+{
+    if (job->prepared)
+        fmk_release(&job->problem);
+    else
+        fm_array_destroy(job->out);
+    fm_array_destroy(job->status);
+    for (int i = 0; i < job->n_inputs; i++)
+        fmc_input_close(&job->inputs[i]);
+    fmc_function_close(&job->function);
+    free(job->arg);
+}

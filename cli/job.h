@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMC_JOB_H
+#define FMC_JOB_H
+
+/* What is to be mapped over what: the command line's words turned into a function and arrays. */
+
+#include "function.h"
+#include "input.h"
+#include "options.h"
+#include "output.h"
+
+struct fmc_job {
+    const struct fmc_options *options;
+    struct fmc_function function;
+    struct fmc_input inputs[FM_MAX_COLUMNS];
+    int n_inputs;
+    struct fmc_rows rows;
+    struct fmk_problem problem; /* kernels; its out is `out` */
+    int prepared;               /* the problem is to be released */
+    int64_t n;                  /* items */
+    fm_array *out;              /* NULL: none */
+    fm_array *status;           /* u8 per item, --on-error continue only */
+    char *arg;                  /* "key=value\n..." for a function of the user's own */
+    size_t arg_bytes;
+};
+
+/*
+ * Checks all words, then opens the inputs, then checks their shapes and makes the output's array. `run`: a kernel on its
+ * default input. Returns 0, FMC_USAGE or FMC_ENVIRONMENT; it has said why. Release it in any case.
+ */
+int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int run);
+
+/* The options' map options with this job's argument, without progress. */
+fm_map_opts fmc_job_map_opts(const struct fmc_job *job);
+
+/* Maps. Returns what the library's map returns. */
+int fmc_job_map(struct fmc_job *job, fm_pool *pool, fm_map_opts *opts);
+
+void fmc_job_release(struct fmc_job *job);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* Options of `forkmap map` and `forkmap run`. */
+#include "options.h"
+
+#include "values.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    KEY_CALLER = 0x100,
+    KEY_PIN,
+    KEY_SCHEDULE,
+    KEY_CHUNK,
+    KEY_ON_ERROR,
+    KEY_RETRIES,
+    KEY_TIMEOUT,
+    KEY_TIMEOUT_FACTOR,
+    KEY_MAX_FAILURES,
+    KEY_ARG,
+    KEY_VERIFY,
+    KEY_COMPARE,
+    KEY_REPEATS,
+    KEY_FAILURES,
+    KEY_PROGRESS,
+    KEY_NO_PROGRESS,
+    KEY_JSON
+};
+
+static const struct argp_option options[] = {
+    {NULL, 0, NULL, 0, "Workers", 2},
+    {"workers", 'w', "N", 0,
+     "Worker processes, 1 to 1023 (default: the usable cores, see `forkmap topo`)", 0},
+    {"caller", KEY_CALLER, "WHAT", 0,
+     "sleeps: every item runs in a worker (default); works: the command takes a share itself, "
+     "which is "
+     "faster for short maps, and a crash in that share ends the command",
+     0},
+    {"pin", KEY_PIN, "HOW", 0,
+     "core (default), spread, compact or none: which core each worker gets", 0},
+
+    {NULL, 0, NULL, 0, "Sharing the items out", 3},
+    {"schedule", KEY_SCHEDULE, "HOW", 0, "auto (default), static, dynamic or guided", 0},
+    {"chunk", KEY_CHUNK, "N", 0, "Items taken at a time: a number, auto (default) or python", 0},
+
+    {NULL, 0, NULL, 0, "When items fail", 4},
+    {"on-error", KEY_ON_ERROR, "WHAT", 0,
+     "stop: the first failure ends the map and OUT is not written (default); continue: every item "
+     "is "
+     "tried, rows of failed items are zero in OUT",
+     0},
+    {"retries", KEY_RETRIES, "N", 0, "Further attempts for a failed item, 0 (default) to 1000", 0},
+    {"timeout", KEY_TIMEOUT, "SECONDS", 0,
+     "Time limit of one item, or of one call of a chunk function", 0},
+    {"timeout-factor", KEY_TIMEOUT_FACTOR, "X", 0,
+     "Time limit as a multiple of the items' running median", 0},
+    {"max-failures", KEY_MAX_FAILURES, "N", 0,
+     "With --on-error continue: give up after N failed items; OUT is not written then", 0},
+    {"failures", KEY_FAILURES, "FILE", 0,
+     "Write the record of each failed item to FILE, as JSON lines", 0},
+
+    {NULL, 0, NULL, 0, "Function and results", 5},
+    {"arg", KEY_ARG, "KEY=VALUE", 0,
+     "Parameter of a kernel; a function of your own gets all of them as one text, "
+     "\"KEY=VALUE\\n...\"",
+     0},
+    {"output", 'o', "OUT", 0, "Where the results go, a .npy file; written whole or not at all", 0},
+    {"verify", KEY_VERIFY, NULL, 0, "Kernels: check the results before they are written", 0},
+    {"compare", KEY_COMPARE, NULL, 0,
+     "Kernels: time a serial loop, OpenMP and forkmap in turn, and print the three medians", 0},
+    {"repeats", KEY_REPEATS, "N", 0, "Rounds of --compare (default 5)", 0},
+
+    {NULL, 0, NULL, 0, "What is shown", 6},
+    {"progress", KEY_PROGRESS, NULL, 0,
+     "Show progress, as plain lines where stderr is no terminal (default: a bar on a terminal "
+     "only)",
+     0},
+    {"no-progress", KEY_NO_PROGRESS, NULL, 0, "Show none", 0},
+    {"json", KEY_JSON, NULL, 0, "One JSON object per line on stdout: start, failures, summary", 0},
+    {"quiet", 'q', NULL, 0, "Only errors and what was asked for", 0},
+    {0},
+};
+
+static void add_arg(struct fmc_options *o, const struct argp_state *state, char *text)
+{
+    char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text)
+        argp_error(state, "--arg %s: not of the form KEY=VALUE", text);
+    if (equals == NULL)
+        return; /* argp_error has left */
+    *equals = '\0';
+    for (int i = 0; i < o->n_args; i++)
+        if (strcmp(o->args[i].key, text) == 0)
+            argp_error(state, "--arg %s: given twice", text);
+    o->args[o->n_args++] = (struct fmk_param){.key = text, .value = equals + 1};
+}
+
+static int64_t read_chunk(const struct argp_state *state, const char *text)
+{
+    if (strcmp(text, "python") == 0)
+        return FM_CHUNK_PYTHON;
+    if (strcmp(text, "auto") == 0)
+        return 0;
+    return fmc_value_whole(state, "--chunk", text, 1, INT64_MAX);
+}
+
+static error_t parse_pool(int key, char *arg, struct argp_state *state)
+{
+    struct fmc_options *o = state->input;
+    switch (key) {
+    case 'w':
+        o->pool.workers = (int)fmc_value_whole(state, "--workers", arg, 1, FM_MAX_WORKERS);
+        return 0;
+    case KEY_CALLER:
+        o->pool.caller = fmc_value_word(state, "--caller", arg, fmc_words_caller);
+        return 0;
+    case KEY_PIN:
+        o->pool.pin = fmc_value_word(state, "--pin", arg, fmc_words_pin);
+        return 0;
+    case KEY_SCHEDULE:
+        o->map.schedule = fmc_value_word(state, "--schedule", arg, fmc_words_schedule);
+        return 0;
+    case KEY_CHUNK:
+        o->map.chunk = read_chunk(state, arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_policy(int key, char *arg, struct argp_state *state)
+{
+    struct fmc_options *o = state->input;
+    switch (key) {
+    case KEY_ON_ERROR:
+        o->map.on_error = fmc_value_word(state, "--on-error", arg, fmc_words_on_error);
+        return 0;
+    case KEY_RETRIES:
+        o->map.retries = (int)fmc_value_whole(state, "--retries", arg, 0, 1000);
+        return 0;
+    case KEY_TIMEOUT: /* a billion seconds are 31 years */
+        o->map.item_timeout = FM_SECONDS(fmc_value_positive(state, "--timeout", arg, 1e9));
+        return 0;
+    case KEY_TIMEOUT_FACTOR:
+        o->map.timeout_factor = fmc_value_positive(state, "--timeout-factor", arg, 1e12);
+        return 0;
+    case KEY_MAX_FAILURES:
+        o->map.max_failures = fmc_value_whole(state, "--max-failures", arg, 1, INT64_MAX);
+        return 0;
+    case KEY_FAILURES:
+        o->failures = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_results(int key, char *arg, struct argp_state *state)
+{
+    struct fmc_options *o = state->input;
+    switch (key) {
+    case 'o':
+        o->output = arg;
+        return 0;
+    case 'q':
+        o->quiet = 1;
+        return 0;
+    case KEY_ARG:
+        add_arg(o, state, arg);
+        return 0;
+    case KEY_VERIFY:
+        o->verify = 1;
+        return 0;
+    case KEY_COMPARE:
+        o->compare = 1;
+        return 0;
+    case KEY_REPEATS:
+        o->repeats = (int)fmc_value_whole(state, "--repeats", arg, 1, 10000);
+        return 0;
+    case KEY_PROGRESS:
+        o->progress = FMC_SHOW_ALWAYS;
+        return 0;
+    case KEY_NO_PROGRESS:
+        o->progress = FMC_SHOW_NEVER;
+        return 0;
+    case KEY_JSON:
+        o->json = 1;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void check_together(const struct fmc_options *o, const struct argp_state *state)
+{
+    if (o->map.max_failures > 0 && o->map.on_error != FM_ON_ERROR_CONTINUE)
+        argp_error(state, "--max-failures needs --on-error continue");
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    if (key == ARGP_KEY_END)
+        check_together(state->input, state);
+    error_t rc = parse_pool(key, arg, state);
+    if (rc == ARGP_ERR_UNKNOWN)
+        rc = parse_policy(key, arg, state);
+    if (rc == ARGP_ERR_UNKNOWN)
+        rc = parse_results(key, arg, state);
+    return rc;
+}
+
+const struct argp fmc_options_argp = {options, parse, NULL, NULL, NULL, NULL, NULL};
+
+int fmc_options_init(struct fmc_options *o, int argc)
+{
+    *o = (struct fmc_options){
+        .pool.struct_size = sizeof o->pool,
+        .map.struct_size = sizeof o->map,
+        .repeats = 5,
+        .progress = FMC_SHOW_AUTO,
+    };
+    o->args = calloc((size_t)argc + 1, sizeof o->args[0]);
+    return o->args != NULL ? 0 : -ENOMEM;
+}
+
+void fmc_options_fini(struct fmc_options *o)
+{
+    free(o->args);
+    o->args = NULL;
+}

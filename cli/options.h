@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMC_OPTIONS_H
+#define FMC_OPTIONS_H
+
+/* The options that `map` and `run` share, as one argp child. */
+
+#include "kernels.h"
+
+#include <argp.h>
+
+enum fmc_show { FMC_SHOW_AUTO = 1, FMC_SHOW_ALWAYS, FMC_SHOW_NEVER };
+
+struct fmc_options {
+    const char *function;
+    const char *inputs[FM_MAX_COLUMNS];
+    int n_inputs;
+    const char *output;     /* -o, NULL: none */
+    const char *out_spec;   /* --out, NULL: none */
+    const char *failures;   /* --failures, NULL: none */
+    struct fmk_param *args; /* --arg in the order given; ends with a NULL key */
+    int n_args;
+    fm_pool_opts pool;
+    fm_map_opts map;
+    int chunk_fn, star;
+    int verify, compare, repeats;
+    int json, quiet, progress; /* progress: an fmc_show */
+};
+
+/* Its parser takes a struct fmc_options as input. */
+extern const struct argp fmc_options_argp;
+
+/* Defaults; `argc` bounds the number of --arg. Returns 0 or -ENOMEM. */
+int fmc_options_init(struct fmc_options *o, int argc);
+void fmc_options_fini(struct fmc_options *o);
+
+#endif

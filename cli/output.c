@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* Output rows and the output file. */
+#include "output.h"
+
+#include "say.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char rows_remedy[] =
+    "--out DTYPE:ROWSHAPE, as in f8: (a double per item), f4:3, i4:2x3; or none";
+
+static int parse_shape(struct fmc_rows *rows, const char *text)
+{
+    while (*text != '\0') {
+        char *end;
+        errno = 0;
+        const long long length = strtoll(text, &end, 10);
+        if (*text < '0' || *text > '9' || errno != 0 || length < 1 || rows->ndim == FM_MAX_DIMS - 1)
+            return -EINVAL;
+        rows->shape[rows->ndim++] = length;
+        if (*end == 'x' && end[1] != '\0')
+            end++;
+        else if (*end != '\0')
+            return -EINVAL;
+        text = end;
+    }
+    return 0;
+}
+
+int fmc_output_parse(struct fmc_rows *rows, const char *spec)
+{
+    char dtype[24];
+    const char *colon = strchrnul(spec, ':');
+    const size_t length = (size_t)(colon - spec);
+    *rows = (struct fmc_rows){.none = strcmp(spec, "none") == 0};
+    if (rows->none)
+        return FMC_DONE;
+    if (length == 0 || length >= sizeof dtype)
+        return fmc_say_error(FMC_USAGE, rows_remedy, "--out %s: no such type", spec);
+    memcpy(dtype, spec, length);
+    dtype[length] = '\0';
+    if (fm_dtype_parse(dtype, &rows->dtype) != 0)
+        return fmc_say_error(FMC_USAGE, rows_remedy, "--out %s: %s", spec, fm_error_detail());
+    if (parse_shape(rows, *colon == ':' ? colon + 1 : colon) != 0)
+        return fmc_say_error(FMC_USAGE, rows_remedy,
+                             "--out %s: the row shape is not up to %d lengths joined by x", spec,
+                             FM_MAX_DIMS - 1);
+    return FMC_DONE;
+}
+
+int fmc_output_create(fm_array **out, const struct fmc_rows *rows, int64_t n)
+{
+    int64_t shape[FM_MAX_DIMS] = {n};
+    char what[80], type[24];
+    memcpy(shape + 1, rows->shape, sizeof rows->shape);
+    const int code = fm_array_zeros(out, rows->dtype, rows->ndim + 1, shape);
+    if (code == 0)
+        return FMC_DONE;
+    fm_dtype_name(rows->dtype, type, sizeof type);
+    snprintf(what, sizeof what, "output of %" PRId64 " rows of %s", n, type);
+    return fmc_say_code(code, what, NULL);
+}
+
+void fmc_output_clear_failed(fm_array *out, const fm_array *status)
+{
+    const unsigned char *states = fm_array_data(status);
+    char *data = fm_array_data(out);
+    const size_t row_bytes = fm_array_row_bytes(out);
+    const int64_t stride = fm_array_strides(out)[0];
+    for (int64_t i = 0; i < fm_array_len(status); i++)
+        if (states[i] != FM_ITEM_DONE)
+            memset(data + i * stride, 0, row_bytes);
+}
+
+int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *array)
+{
+    *o = (struct fmc_output){.path = path};
+    const int code = fm_npy_reserve(path, fm_array_dtype(array), fm_array_ndim(array),
+                                    fm_array_shape(array), &o->writer);
+    if (code == 0)
+        return FMC_DONE;
+    fmc_say_code(code, path,
+                 code == -ENOSPC
+                     ? "nothing was computed: make room, or choose another place with -o"
+                     : "nothing was computed: choose another place with -o");
+    return FMC_ENVIRONMENT;
+}
+
+int fmc_output_commit(struct fmc_output *o, const fm_array *array)
+{
+    fm_npy_writer *writer = o->writer;
+    if (writer == NULL)
+        return FMC_DONE;
+    o->writer = NULL;
+    const int code = fm_npy_commit(writer, array);
+    if (code == 0)
+        return FMC_DONE;
+    fmc_say_code(code, o->path, "the results could not be written");
+    return FMC_ENVIRONMENT;
+}
+
+void fmc_output_abandon(struct fmc_output *o)
+{
+    fm_npy_abandon(o->writer);
+    o->writer = NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMC_OUTPUT_H
+#define FMC_OUTPUT_H
+
+/*
+ * The output: what a row of it looks like, its array, and its file. The file is reserved at full size under a
+ * temporary name before the work begins, and gets its name when the results are in it.
+ */
+
+#include <forkmap/forkmap.h>
+
+/* --out DTYPE:ROWSHAPE, as f8: (one number per item), f4:3, i4:2x3; or none. */
+struct fmc_rows {
+    int none;
+    fm_dtype dtype;
+    int ndim; /* axes below axis 0 */
+    int64_t shape[FM_MAX_DIMS - 1];
+};
+
+/* Returns 0 or FMC_USAGE. */
+int fmc_output_parse(struct fmc_rows *rows, const char *spec);
+
+/* An array of n such rows, all zero. Returns 0, FMC_USAGE (more than can be addressed) or FMC_ENVIRONMENT. */
+int fmc_output_create(fm_array **out, const struct fmc_rows *rows, int64_t n);
+
+/* Zeroes the rows whose status (u8, one per item) is not FM_ITEM_DONE: a crash leaves half a row behind. */
+void fmc_output_clear_failed(fm_array *out, const fm_array *status);
+
+struct fmc_output {
+    const char *path;
+    fm_npy_writer *writer;
+};
+
+/* Reserves `path` for the array's size. Returns 0 or FMC_ENVIRONMENT. */
+int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *array);
+
+/* Writes the array and gives the file its name. Returns 0 or FMC_ENVIRONMENT; then nothing is left. */
+int fmc_output_commit(struct fmc_output *o, const fm_array *array);
+
+/* Removes what was reserved; nothing to do after a commit. */
+void fmc_output_abandon(struct fmc_output *o);
+
+#endif

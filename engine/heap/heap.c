@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* The heap object: made at first use, mapped at a fixed address, divided as heap_layout.h draws. */
+#include "heap.h"
+
+#include "checked.h"
+#include "error.h"
+#include "heap_layout.h"
+#include "memory.h"
+#include "message.h"
+#include "span.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const size_t largest_bytes = (size_t)1 << 40, smallest_bytes = (size_t)1 << 26;
+static const size_t warm_bytes = (size_t)1 << 30;
+
+/*
+ * Addresses that an exec'd child can map again, far from where the kernel puts libraries and stacks. The first is free plain, under
+ * AddressSanitizer and under valgrind; ThreadSanitizer takes it, and leaves the second (up to 256 GiB).
+ */
+static const uintptr_t address_hints[] = {0x200000000000, 0x1000000000, 0x300000000000};
+
+static struct fmi_heap *this_heap; /* private: the process's view; a forked child inherits it */
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+
+int fmi_heap_reserve(struct fmi_heap *heap, void *p, size_t bytes)
+{
+    size_t page = fmi_sys_page_bytes();
+    uintptr_t begin = (uintptr_t)p / page * page;
+    uintptr_t end = ((uintptr_t)p + bytes + page - 1) / page * page;
+    int rc = fmi_sys_reserve(heap->fd, heap->inode, begin - (uintptr_t)heap->shm, (void *)begin,
+                             end - begin);
+    if (rc == 0)
+        return 0;
+    return fmi_error(rc, "%zu KiB asked for; the kernel has no pages left (%lld MiB of memory free%s)",
+                     bytes >> 10, (long long)(fmi_sys_memory_left() >> 20),
+                     rc == -ENOSPC ? "; /dev/shm may be full" : "");
+}
+
+static void lay_out(struct fmi_heap *heap, char *base, size_t bytes)
+{
+    size_t page = fmi_sys_page_bytes();
+    size_t per_span = FMI_SPAN_BYTES + sizeof(uint64_t) + sizeof(struct fmi_slab_shm);
+    size_t n = (bytes - 2 * FMI_SPAN_BYTES) / per_span / 512 * 512;
+    heap->shm = (struct fmi_heap_shm *)base;
+    heap->table = (_Atomic uint64_t *)(base + 2 * page);
+    heap->bitmaps = (struct fmi_slab_shm *)(base + 2 * page + n * sizeof(uint64_t));
+    heap->spans = base + bytes - n * FMI_SPAN_BYTES;
+    heap->n_spans = (uint32_t)n;
+    heap->bytes = bytes;
+}
+
+static int write_header(struct fmi_heap *heap)
+{
+    int rc = fmi_heap_reserve(heap, heap->shm, sizeof *heap->shm);
+    if (rc != 0)
+        return rc;
+    *heap->shm = (struct fmi_heap_shm){
+        .magic = FMI_HEAP_MAGIC,
+        .layout = FMI_HEAP_LAYOUT,
+        .n_spans = heap->n_spans,
+        .bytes = heap->bytes,
+        .warm_limit = warm_bytes / FMI_SPAN_BYTES,
+    };
+    size_t page = fmi_sys_page_bytes();
+    rc = fmi_sys_protect_none((char *)heap->shm + page, page);
+    if (rc == 0)
+        rc = fmi_sys_protect_none(heap->spans - page, page);
+    return rc;
+}
+
+static int map_somewhere(int fd, size_t bytes, char **base)
+{
+    int rc = -EEXIST;
+    for (size_t i = 0; i < sizeof address_hints / sizeof address_hints[0]; i++) {
+        *base = (char *)address_hints[i];
+        rc = fmi_sys_map_at(*base, fd, bytes);
+        if (rc != -EEXIST)
+            return rc;
+    }
+    return rc;
+}
+
+static int backing_from_environment(void)
+{
+    const char *text = getenv("FORKMAP_BACKING");
+    if (text != NULL && strcmp(text, "shm_open") == 0)
+        return FMI_BACKING_SHM_OPEN;
+    if (text != NULL && strcmp(text, "memfd") != 0 && *text != '\0')
+        fmi_log(FM_LOG_WARNING, "FORKMAP_BACKING=%s is neither memfd nor shm_open; memfd is used", text);
+    return FMI_BACKING_MEMFD;
+}
+
+/* Makes and maps an object of `bytes`. -ENOMEM, -EEXIST or -EFBIG: smaller may do. */
+static int open_sized(struct fmi_heap *heap, size_t bytes)
+{
+    char *base = NULL;
+    int rc = fmi_sys_shm_create(&heap->fd, backing_from_environment(), bytes);
+    if (rc != 0)
+        return rc;
+    heap->inode = fmi_sys_inode(heap->fd);
+    rc = map_somewhere(heap->fd, bytes, &base);
+    if (rc == 0) {
+        lay_out(heap, base, bytes);
+        rc = write_header(heap);
+        if (rc != 0)
+            fmi_sys_unmap(base, bytes);
+    }
+    if (rc != 0)
+        close(heap->fd);
+    return rc;
+}
+
+static int open_largest(struct fmi_heap *heap)
+{
+    size_t limit = fmi_sys_file_limit(), bytes = largest_bytes;
+    while (bytes > limit && bytes > smallest_bytes)
+        bytes /= 2;
+    if (bytes > limit)
+        return fmi_error(-EFBIG, "RLIMIT_FSIZE is %zu KiB; the shared heap needs at least %zu MiB (see ulimit -f)",
+                         limit >> 10, smallest_bytes >> 20);
+    int rc;
+    do {
+        rc = open_sized(heap, bytes);
+        bytes /= 2;
+    } while ((rc == -ENOMEM || rc == -EEXIST) && bytes >= smallest_bytes);
+    if (rc != 0 && rc != -ENOSPC && rc != -ENOMEM)
+        return fmi_error(rc, "the shared heap cannot be made: %s", fm_strerror(rc));
+    return rc;
+}
+
+static int open_heap(struct fmi_heap **out)
+{
+    static struct fmi_heap heap;
+    pthread_mutex_lock(&opening);
+    int rc = 0;
+    if (this_heap == NULL && (rc = open_largest(&heap)) == 0)
+        __atomic_store_n(&this_heap, &heap, __ATOMIC_RELEASE); /* pairs with the acquire in get_heap */
+    *out = this_heap;
+    pthread_mutex_unlock(&opening);
+    return rc;
+}
+
+static struct fmi_heap *get_heap(void)
+{
+    return __atomic_load_n(&this_heap, __ATOMIC_ACQUIRE);
+}
+
+int fmi_heap_alloc(void **out, size_t bytes, unsigned flags)
+{
+    *out = NULL;
+    struct fmi_heap *heap = get_heap();
+    int rc = heap == NULL ? open_heap(&heap) : 0;
+    if (rc != 0)
+        return rc;
+    if (bytes <= FMI_SLAB_MAX_BYTES) {
+        rc = fmi_slab_alloc(heap, bytes, out);
+        if (rc == 0 && (flags & FMI_HEAP_ZERO) != 0)
+            memset(*out, 0, bytes);
+        return rc;
+    }
+    if (bytes > heap->bytes - FMI_SPAN_BYTES)
+        return fmi_error(-ENOMEM, "%zu MiB asked for; the heap has %zu MiB in all", bytes >> 20,
+                         heap->bytes >> 20);
+    uint32_t n = (uint32_t)((bytes + FMI_SPAN_BYTES - 1) / FMI_SPAN_BYTES);
+    int64_t head = fmi_span_claim(heap, n, (flags & FMI_HEAP_ZERO) != 0);
+    if (head < 0)
+        return (int)head;
+    fmi_span_commit(heap, (uint32_t)head, FMI_SPAN_USED, n);
+    *out = heap->spans + (size_t)head * FMI_SPAN_BYTES;
+    return 0;
+}
+
+int fmi_heap_free(void *p)
+{
+    if (p == NULL)
+        return 0;
+    if (!fmi_heap_contains(p, 1))
+        return fmi_error(FM_ECORRUPT, "%p does not lie in the shared heap", p);
+    struct fmi_heap *heap = get_heap();
+    uint32_t span = (uint32_t)((size_t)((char *)p - heap->spans) / FMI_SPAN_BYTES);
+    uint64_t word = atomic_load(&heap->table[span]);
+    if (fmi_span_kind(word) == FMI_SPAN_SLAB)
+        return fmi_slab_free(heap, span, fmi_span_length(word), p);
+    if ((size_t)((char *)p - heap->spans) % FMI_SPAN_BYTES != 0)
+        return fmi_error(FM_ECORRUPT, "%p is not the start of an allocation", p);
+    return fmi_span_release(heap, span);
+}
+
+int fmi_heap_contains(const void *p, size_t bytes)
+{
+    struct fmi_heap *heap = get_heap();
+    if (heap == NULL || (const char *)p < heap->spans)
+        return 0;
+    size_t offset = (size_t)((const char *)p - heap->spans), end;
+    uint32_t top = atomic_load(&heap->shm->top);
+    return top <= heap->n_spans && fmi_checked_add(offset, bytes, &end) && end <= top * FMI_SPAN_BYTES;
+}
+
+void fmi_heap_recover(int dead_pid)
+{
+    struct fmi_heap *heap = get_heap();
+    if (heap != NULL)
+        fmi_span_recover(heap, dead_pid);
+}
+
+void fmi_heap_usage(struct fmi_heap_usage *out)
+{
+    struct fmi_heap *heap = get_heap();
+    *out = (struct fmi_heap_usage){0};
+    if (heap == NULL)
+        return;
+    out->used_bytes = (size_t)atomic_load(&heap->shm->used) * FMI_SPAN_BYTES;
+    out->warm_bytes = (size_t)atomic_load(&heap->shm->warm) * FMI_SPAN_BYTES;
+    out->limit_bytes = heap->bytes;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_HEAP_H
+#define FMI_HEAP_H
+
+/*
+ * The shared heap: one sparse object, mapped at one address in every process of the family, so that a
+ * pointer into it means the same everywhere. See span.h for how it is divided and claimed.
+ */
+
+#include <forkmap/status.h>
+
+#define FMI_HEAP_ZERO 1u /* the bytes start as 0 */
+
+/*
+ * Allocates `bytes` (> 0), aligned to 64, and to 64 KiB above 32 KiB. The memory is reserved for real.
+ * Creates the heap on first use. Returns 0; -ENOMEM or -ENOSPC (detail with numbers), -EFBIG, -EMFILE.
+ * Any process of the family; a process killed inside leaves the heap usable.
+ */
+int fmi_heap_alloc(void **out, size_t bytes, unsigned flags);
+
+/* Frees what fmi_heap_alloc gave, in any process. NULL is ignored. FM_ECORRUPT: not an allocation. */
+int fmi_heap_free(void *p);
+
+/* 1 if all of [p, p + bytes) lies inside allocations' space of the heap of this family. */
+int fmi_heap_contains(const void *p, size_t bytes);
+
+/* Frees what a dead process had half done. By the process that knows of the death, before it reaps. */
+void fmi_heap_recover(int dead_pid);
+
+struct fmi_heap_usage {
+    size_t used_bytes, warm_bytes, limit_bytes;
+};
+void fmi_heap_usage(struct fmi_heap_usage *out);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which item is to blame for a failure, how often it is tried, and its record.
+ *
+ * An item function's death blames the item that `next` names. A chunk function's blames nobody as long as the piece in flight has
+ * more than one item: the piece is cut to an eighth and tried again, until one item is alone with its failure. (An eighth:
+ * one bad item in a chunk of 4,096 costs 4 deaths, with halves it would cost 12; the items beside it run again either way.)
+ *
+ * A death that nobody explains, SIGKILL from outside or by the kernel's memory killer, may be no fault of the item: it gets at least
+ * UNEXPLAINED_ATTEMPTS.
+ */
+#include "clock.h"
+#include "fault.h"
+#include "record.h"
+#include "run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { UNEXPLAINED_ATTEMPTS = 3, PIECE_CUT = 8 };
+
+struct attempts { /* progress->attempts */
+    uint32_t count, tag, counted;
+};
+
+static struct attempts load_attempts(const struct fmi_runner *r)
+{
+    uint64_t word = atomic_load_explicit(&r->progress->attempts, memory_order_relaxed); /* own */
+    return (struct attempts){(uint32_t)(word & 0xffff), (uint32_t)(word >> 16 & 0xffffff),
+                             (uint32_t)(word >> 40)};
+}
+
+static void store_attempts(struct fmi_runner *r, struct attempts a)
+{
+    atomic_store_explicit(&r->progress->attempts,
+                          (uint64_t)a.count | (uint64_t)a.tag << 16 | (uint64_t)a.counted << 40,
+                          memory_order_release);
+}
+
+static uint32_t tag_of(int64_t item)
+{
+    return (uint32_t)(item & 0xffffff);
+}
+
+/* Attempts that `item` has had before this failure. */
+static uint32_t attempts_of(const struct fmi_runner *r, int64_t item)
+{
+    struct attempts a = load_attempts(r);
+    return a.tag == tag_of(item) ? a.count : 0;
+}
+
+static int64_t begin_ns_of(const struct fmi_runner *r)
+{
+    uint64_t begin = atomic_load_explicit(&r->progress->begin_ticks, memory_order_relaxed);
+    uint64_t now = fmi_ticks();
+    return fmi_now_ns() - (int64_t)((double)(now - begin) / fmi_ticks_per_ns());
+}
+
+static void give_up(struct fmi_runner *r, fm_failure *f)
+{
+    struct fmi_job_shm *job = r->job;
+    f->worker = r->rank;
+    f->cpu = r->cpu;
+    f->begin_ns = begin_ns_of(r);
+    if (r->worker != NULL)
+        snprintf(f->note, sizeof f->note, "%.*s", (int)sizeof f->note - 1, r->worker->note);
+    if (r->plan->status != NULL)
+        r->plan->status[f->item * r->plan->status_stride] = (uint8_t)f->state;
+    int64_t item = f->item;
+    f->item += r->plan->begin;
+    fmi_record_append(r->progress, f);
+    f->item = item;
+    if (r->worker != NULL)
+        r->worker->note[0] = '\0';
+    int64_t n_failed = atomic_fetch_add(&job->n_failed, 1) + 1;
+    if (r->plan->on_error == FM_ON_ERROR_STOP)
+        fmi_job_stop_at(job, item); /* items below still run: the lowest failure wins, whatever the timing */
+    else if (r->plan->max_failures > 0 && n_failed >= r->plan->max_failures)
+        fmi_job_stop_at(job, 0);
+}
+
+int fmi_blame_return(struct fmi_runner *r, int64_t item, int code)
+{
+    uint32_t attempt = attempts_of(r, item) + 1;
+    if (attempt <= r->plan->retries) {
+        struct attempts a = load_attempts(r);
+        store_attempts(r, (struct attempts){attempt, tag_of(item), a.counted});
+        fmi_count(&r->member->n_reruns, 1);
+        return FMI_VERDICT_AGAIN;
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    fm_failure f = {.item = item,
+                    .state = FM_ITEM_FAILED,
+                    .code = code,
+                    .attempt = (int)attempt,
+                    .pid = getpid(),
+                    .end_ns = fmi_now_ns(),
+                    .peak_bytes = (int64_t)usage.ru_maxrss * 1024};
+    give_up(r, &f);
+    return FMI_VERDICT_GIVE_UP;
+}
+
+static int state_of(const struct fmi_death_shm *death)
+{
+    if (death->how == FMI_DEATH_TIMEOUT)
+        return FM_ITEM_TIMEOUT;
+    return death->how == FMI_DEATH_OOM ? FM_ITEM_OUT_OF_MEMORY : FM_ITEM_CRASHED;
+}
+
+static void record_death(struct fmi_runner *r, int64_t item, uint32_t attempt,
+                         const struct fmi_death_shm *death)
+{
+    const struct fmi_fault_shm *fault = &r->worker->fault;
+    fm_failure f = {.item = item,
+                    .state = state_of(death),
+                    .attempt = (int)attempt,
+                    .pid = death->pid,
+                    .end_ns = death->end_ns,
+                    .peak_bytes = death->peak_bytes};
+    if (death->how == FMI_DEATH_EXIT)
+        f.code = death->number;
+    else
+        f.signal = death->number;
+    if (fault->starts == r->starts - 1 && fault->signal == f.signal) {
+        f.address = fault->address;
+        f.stack_overflow = fault->stack_overflow != 0;
+    }
+    give_up(r, &f);
+}
+
+static uint32_t attempts_allowed(const struct fmi_runner *r, const struct fmi_death_shm *death)
+{
+    uint32_t allowed = r->plan->retries + 1;
+    int is_unexplained = death->how == FMI_DEATH_OOM ||
+                         (death->how == FMI_DEATH_SIGNAL && death->number == SIGKILL);
+    return is_unexplained && allowed < UNEXPLAINED_ATTEMPTS ? UNEXPLAINED_ATTEMPTS : allowed;
+}
+
+/* Counts the death against `item`, once for each death. Returns the item to go on with. */
+static int64_t blame_item(struct fmi_runner *r, int64_t item, const struct fmi_death_shm *death)
+{
+    uint32_t attempt = attempts_of(r, item) + 1;
+    uint32_t counted = death->starts & 0xffffff;
+    if (attempt < attempts_allowed(r, death)) {
+        store_attempts(r, (struct attempts){attempt, tag_of(item), counted});
+        return item;
+    }
+    record_death(r, item, attempt, death);
+    FMI_FAULT("blame.recorded");
+    atomic_store_explicit(&r->progress->next, item + 1, memory_order_release);
+    store_attempts(r, (struct attempts){0, tag_of(item + 1), counted});
+    return item + 1;
+}
+
+int64_t fmi_blame_death(struct fmi_runner *r, int64_t begin, int64_t end)
+{
+    struct fmi_progress_shm *p = r->progress;
+    int64_t next = atomic_load(&p->next);
+    if (next < begin || next > end)
+        next = begin; /* invariant (3) of job.h */
+    const struct fmi_death_shm *death =
+        r->worker == NULL ? NULL : fmi_worker_death(r->worker, r->starts);
+    if (death == NULL || next == end)
+        return next;
+    fmi_count(&r->member->n_reruns, 1);
+    int is_counted = load_attempts(r).counted == (death->starts & 0xffffff);
+    if (death->how == FMI_DEATH_LATE || is_counted || atomic_load(&p->calling) != death->starts)
+        return next; /* it died before or after the functions of this chunk */
+    int64_t piece = atomic_load(&p->piece);
+    if (r->plan->kind != FMI_FN_CHUNK || piece == 1 || end - next == 1)
+        return blame_item(r, next, death);
+    if (piece == 0 || piece > end - next)
+        piece = end - next;
+    atomic_store(&p->piece, piece < PIECE_CUT ? 1 : piece / PIECE_CUT);
+    return next;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* What every call on a pool begins with: is the handle alive, is it ours, and what is this function elsewhere. */
+#include "handle.h"
+
+#include "error.h"
+#include "heap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "owner.h"
+
+int fmi_pool_check(const fm_pool *pool)
+{
+    if (pool == NULL)
+        return fmi_error(-EINVAL, "the pool is NULL");
+    if (atomic_load(&pool->mark) != FMI_HANDLE_LIVE)
+        return fmi_error(-EINVAL, "the pool is destroyed already");
+    if (pool->owner != fmi_owner_pid())
+        return fmi_error(FM_EFORKED, "the pool belongs to process %u; open one here", pool->owner);
+    return 0;
+}
+
+int fmi_pool_enter(fm_pool *pool)
+{
+    int rc = fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    atomic_fetch_add(&pool->active, 1); /* seq_cst: before the look at phase; pairs with end_pool */
+    int phase = atomic_load(&pool->phase);
+    if (phase == FMI_PHASE_OPEN)
+        return 0;
+    fmi_pool_leave(pool);
+    return fmi_error(FM_ECLOSED, "the pool is %s",
+                     phase == FMI_PHASE_CLOSED ? "closed to new maps" : "terminated");
+}
+
+void fmi_pool_leave(fm_pool *pool)
+{
+    if (atomic_fetch_sub(&pool->active, 1) == 1 && atomic_load(&pool->phase) != FMI_PHASE_OPEN)
+        fmi_park_wake(&pool->view.shm->done); /* whoever destroys the pool waits there */
+}
+
+int fmi_pool_is_inline(const fm_pool *pool)
+{
+    return fmi_worker_self() != NULL && pool != NULL && !fmi_owner_has(pool);
+}
+
+int fmi_pool_trouble(fm_pool *pool)
+{
+    int phase = atomic_load(&pool->phase);
+    if (phase == FMI_PHASE_TERMINATED || phase == FMI_PHASE_JOINED)
+        return fmi_error(FM_ECANCELLED, "the pool was terminated");
+    if (!pool->has_crew)
+        return 0;
+    uint32_t state = atomic_load(&pool->crew.plan.shm->state);
+    if (state == FMI_CREW_BROKEN)
+        return fmi_error(FM_EBROKEN, "workers cannot be started: %s",
+                         fm_strerror(atomic_load(&pool->crew.plan.shm->why)));
+    if (!fmi_crew_is_alive(&pool->crew) || state != FMI_CREW_RUNNING)
+        return fmi_error(FM_EBROKEN, "the warden died; open the pool again");
+    return 0;
+}
+
+static int same_function(const struct fmi_function_shm *a, const struct fmi_function_shm *b)
+{
+    return a->offset == b->offset && a->id_bytes == b->id_bytes &&
+           memcmp(a->id, b->id, sizeof a->id) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+/* Under the lock. */
+static int describe(fm_pool *pool, const void *function)
+{
+    static struct fmi_function_shm fresh; /* 4 KiB; the lock is held */
+    int rc = fmi_function_describe(pool->modules, function, &fresh);
+    pool->known_described = NULL;
+    if (rc != 0 || fresh.address != 0)
+        return rc;
+    for (struct fmi_described *d = pool->described; d != NULL; d = d->next)
+        if (same_function(d->shm, &fresh)) {
+            pool->known_described = d->shm;
+            return 0;
+        }
+    struct fmi_described *d = malloc(sizeof *d);
+    void *shm;
+    if (d == NULL)
+        return -ENOMEM;
+    rc = fmi_heap_alloc(&shm, sizeof fresh, 0);
+    if (rc != 0) {
+        free(d);
+        return rc;
+    }
+    memcpy(shm, &fresh, sizeof fresh);
+    *d = (struct fmi_described){.next = pool->described, .shm = shm};
+    pool->described = d;
+    pool->known_described = d->shm;
+    return 0;
+}
+
+int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan)
+{
+    union { /* ISO C has no cast between the two */
+        fmi_any_fn *function;
+        const void *object;
+    } pointer = {.function = function};
+    uint64_t generation = fmi_modules_generation();
+    int rc = 0;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->known_function != pointer.object || pool->known_generation != generation) {
+        rc = describe(pool, pointer.object);
+        pool->known_function = rc == 0 ? pointer.object : NULL;
+        pool->known_generation = generation;
+    }
+    plan->described = pool->known_described;
+    plan->fn = plan->described == NULL ? function : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+void fmi_pool_limit_begin(fm_pool *pool, int64_t tick_ns)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (pool->n_limited++ == 0 || tick_ns < pool->tick_ns)
+        pool->tick_ns = tick_ns;
+    fmi_crew_set_tick(&pool->crew, pool->tick_ns);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void fmi_pool_limit_end(fm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (--pool->n_limited == 0)
+        fmi_crew_set_tick(&pool->crew, 0);
+    pthread_mutex_unlock(&pool->lock);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_HANDLE_H
+#define FMI_HANDLE_H
+
+/*
+ * struct fm_pool: the host's handle. Private memory of the process that opened the pool.
+ *
+ * Handles are never given back to malloc: a destroyed one is kept for the next open, so that a second destroy, or a
+ * map on a dead handle, reads a dead mark and gets -EINVAL.
+ *
+ *   OPEN --close--> CLOSED --join--> JOINED      terminate: from OPEN or CLOSED to TERMINATED --join--> JOINED
+ */
+
+#include "crew.h"
+#include "job.h"
+#include "module.h"
+
+#include <pthread.h>
+
+#define FMI_HANDLE_LIVE 0x65766c6c6f6f70ull
+#define FMI_HANDLE_DEAD 0x646165646c6f70ull
+
+enum { FMI_PHASE_OPEN = 1, FMI_PHASE_CLOSED = 2, FMI_PHASE_TERMINATED = 3, FMI_PHASE_JOINED = 4 };
+
+struct fmi_described { /* a function of a module opened after the pool; lives as long as the pool */
+    struct fmi_described *next;
+    struct fmi_function_shm *shm;
+};
+
+struct fm_pool {
+    _Atomic uint64_t mark;
+    struct fm_pool *next; /* of all handles of the process */
+    uint32_t owner;       /* pid of the process that opened it */
+    _Atomic int phase;
+    _Atomic int active; /* threads inside a map */
+    int n_workers;
+    int caller; /* fm_caller */
+    int has_crew; /* not when the caller is the only worker */
+    struct fmi_crew crew;
+    struct fmi_pool_view view;
+    char *block; /* the shared parts, between their guards */
+    size_t block_bytes;
+    int *cpus;
+    struct fmi_modules *modules;
+    _Atomic uint64_t tickets;
+    _Atomic uint64_t n_maps;
+    _Atomic int64_t last_done_ns; /* workers spin for a while after it */
+
+    pthread_mutex_t lock; /* for what follows */
+    struct fmi_described *described;
+    const void *known_function; /* the last function asked for, under known_generation */
+    const struct fmi_function_shm *known_described; /* NULL: valid as it is */
+    uint64_t known_generation;
+    int n_limited; /* maps that run and have a time limit */
+    int64_t tick_ns;
+};
+
+/* 0 if `pool` is a live handle of this process; -EINVAL, FM_EFORKED. */
+int fmi_pool_check(const fm_pool *pool);
+
+/* Around a map: keeps the pool from being freed. 0; FM_ECLOSED; as fmi_pool_check. */
+int fmi_pool_enter(fm_pool *pool);
+void fmi_pool_leave(fm_pool *pool);
+
+/* 1 in a worker, for a pool that is not its own: maps run inline there. */
+int fmi_pool_is_inline(const fm_pool *pool);
+
+/* Why maps on this pool cannot go on: 0, FM_ECANCELLED terminated, FM_EBROKEN. */
+int fmi_pool_trouble(fm_pool *pool);
+
+/* Fills plan->fn or plan->described. 0; FM_ENOFUNC; -ENOMEM. */
+int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan);
+
+/* Asks the warden to look at time limits while a map has one. */
+void fmi_pool_limit_begin(fm_pool *pool, int64_t tick_ns);
+void fmi_pool_limit_end(fm_pool *pool);
+
+#endif

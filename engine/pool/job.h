@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_JOB_H
+#define FMI_JOB_H
+
+/*
+ * What a pool shares: job slots, and for each job and rank a range line (range.h) and a progress record.
+ *
+ * A JOB SLOT                                                         the process that changes it dies here
+ *   FREE     -> FILLING   a host thread takes it, CAS                 the host: everything ends with it
+ *   FILLING  -> OPEN      plan and lines are written; its bit is set  the host
+ *   OPEN     -> DONE      whoever finds all items finished, CAS       before: its successor, or the host, scans again
+ *                                                                     after, before the wake: the warden wakes everyone
+ *   DONE     -> FREE      the host thread has what it wants           the host
+ *   The word holds {ticket:56, state:8}. Tickets count submissions of the pool, from 1; workers serve the lowest first.
+ *
+ * A WORKER AND A JOB: before it touches a job's lines it stores the job's word into its `inside`, then reads the job's word again, and
+ * leaves if it has changed. The host gives a slot to another job only when no `inside` names it. So a
+ * process that was stopped for a minute cannot write into a job that came later. (tests/model/reuse.pml)
+ *   inside == 0           nothing of any job belongs to this process alone
+ *   inside == word of j   the words of (j, rank) may tell of a chunk or steal; the successor resumes them first
+ *
+ * INVARIANTS
+ *   (1) plan and lines of a job do not change while it is OPEN, but for ranges, progress, stop, error, median_ns, n_failed.
+ *   (2) progress (j, rank) belongs to the job with that ticket only; the owner resets it when it first enters.
+ *   (3) While F of (j, rank) is claimed: `next` is its first unfinished item if it lies inside the chunk, else none is
+ *       finished. (An end of an earlier chunk cannot lie inside a later one: the item before it is finished.)
+ *   (4) undo_of == first item of the chunk in flight implies that the undo buffer holds those rows as they were.
+ *
+ * Who writes: plan: the host thread. stop: anyone, downwards only. error: anyone, once, 0 -> code. ranges: range.h.
+ * progress: the process that has the rank.
+ */
+
+#include "crew.h"
+#include "module.h"
+#include "park.h"
+#include "range.h"
+
+#include <forkmap/pool.h>
+
+#define FMI_POOL_JOBS   64 /* one bit each in `open` */
+#define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull
+#define FMI_POOL_LAYOUT 1u
+
+enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
+enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3 };
+enum { FMI_WANT_AUTO = 0, FMI_WANT_ALL = UINT32_MAX }; /* plan.want; else a number of grains */
+enum { FMI_ARG_BYTES = 192 };                          /* arguments up to this lie in the job itself */
+
+typedef void fmi_any_fn(void); /* cast to what `kind` says before the call */
+
+struct fmi_column { /* one input or the output; data NULL: none */
+    char *data;
+    int64_t stride; /* [bytes]; 0: broadcast */
+    const fm_array *array;
+};
+
+/* What is to be done. Constant while the job is open. A worker of a map over one column reads three lines of it. */
+struct fmi_plan {
+    fmi_any_fn *fn; /* NULL: `described` says which */
+    const struct fmi_function_shm *described;
+    void *arg;
+    int64_t n_items;
+    int64_t begin; /* number of item 0, for ranges */
+    int64_t grain; /* items */
+    uint16_t kind, n_in, schedule, on_error;
+
+    uint32_t n_grains;
+    uint32_t want;     /* grains a claim */
+    int32_t host_cpu;  /* where the host thread ran */
+    uint32_t unpacked; /* bit k: rows of in[k] have gaps; bit FM_MAX_COLUMNS: those of out */
+    int64_t max_call;  /* items in one call of a chunk function; 0: any number */
+    int64_t limit_ns;
+    uint32_t retries;
+    uint32_t flags;
+    double factor;
+    int64_t max_failures;
+    int64_t undo_bytes;
+
+    struct fmi_column out;
+    struct fmi_column in[FM_MAX_COLUMNS];
+
+    uint8_t *status; /* per item, or NULL */
+    int64_t status_stride;
+    char *undo; /* FM_IN_PLACE: undo_bytes for each rank */
+};
+
+struct fmi_job_shm {
+    alignas(64) _Atomic uint64_t word;
+    struct fmi_plan plan;
+    alignas(64) _Atomic int64_t stop;  /* items from here on are not wanted any more; INT64_MAX: all are */
+    _Atomic int64_t n_failed;
+    _Atomic int64_t median_ns; /* of an item, for timeout_factor; 0: not known yet */
+    _Atomic int32_t error;     /* the map cannot go on: FM_ENOFUNC, FM_ESTALE, FM_ECORRUPT */
+    uint32_t pad;
+    alignas(64) _Atomic uint32_t moves; /* range.h */
+    alignas(64) char arg[FMI_ARG_BYTES];
+};
+static_assert(offsetof(struct fmi_job_shm, plan) == 8, "job: layout");
+static_assert(offsetof(struct fmi_plan, n_grains) == 56, "plan: layout");
+static_assert(offsetof(struct fmi_plan, out) == 120, "plan: layout");
+static_assert(offsetof(struct fmi_job_shm, stop) % 64 == 0, "job: layout");
+
+/*
+ * How far the chunk in flight is.
+ *
+ *      0:  ticket                        the job that this speaks of
+ *      8:  next                          first item not finished
+ *     16:  piece                         chunk functions: items tried at a time after a failure; 0: all that is left
+ *     24:  attempts                      { count:16, item:24, starts of the process whose death is counted:24 }
+ *     32:  calling                       starts of the process that runs functions of this chunk
+ *     40:  undo_of, begin_ticks
+ *     64:  counters and records, read by the host when the job is done
+ *    128:  end
+ */
+struct fmi_progress_shm {
+    alignas(64) _Atomic uint64_t ticket;
+    _Atomic int64_t next;
+    _Atomic int64_t piece;
+    _Atomic uint64_t attempts;
+    _Atomic uint32_t calling;
+    uint32_t pad;
+    _Atomic int64_t undo_of; /* -1: nothing is saved */
+    _Atomic uint64_t begin_ticks;
+    alignas(64) _Atomic int64_t n_done;
+    _Atomic int64_t n_lost; /* records for which there was no memory */
+    struct fmi_record_block_shm *_Atomic records;
+};
+static_assert(offsetof(struct fmi_progress_shm, n_done) == 64, "progress: layout");
+static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
+
+struct fmi_member_shm { /* one per rank; written by the process that has it */
+    alignas(64) _Atomic uint64_t inside; /* word of the job, with its slot in the state's bits; 0: none */
+    _Atomic uint64_t n_steals; /* since the pool was opened, as those below: counters for people */
+    _Atomic uint64_t n_reruns;
+    _Atomic uint64_t undone_bytes;
+};
+
+/* Several host threads may be rank 0, so it takes an atomic addition. relaxed: nothing depends on it. */
+static inline void fmi_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+struct fmi_pool_shm {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t n_ranks;
+    struct fmi_park_shm work; /* workers park here; the host wakes. beside[0]: open jobs, beside[1]: closing */
+    struct fmi_park_shm done; /* host threads park here; workers and the warden wake */
+    struct fmi_job_shm jobs[FMI_POOL_JOBS];
+};
+#define FMI_POOL_OPEN(shm)    (&(shm)->work.beside[0])
+#define FMI_POOL_CLOSING(shm) (&(shm)->work.beside[1])
+
+/* The shared parts of a pool, as every process of it has them; inherited by fork. */
+struct fmi_pool_view {
+    struct fmi_pool_shm *shm;
+    struct fmi_member_shm *members;    /* n_ranks */
+    struct fmi_range_shm *ranges;      /* FMI_POOL_JOBS x n_ranks */
+    struct fmi_progress_shm *progress; /* FMI_POOL_JOBS x n_ranks */
+    struct fmi_crew_shm *crew;
+    const int *cpus; /* by rank */
+    int n_ranks;
+    int is_isolated; /* no rank is the caller's */
+};
+
+static inline uint64_t fmi_job_word(uint64_t ticket, unsigned state)
+{
+    return ticket << 8 | state;
+}
+
+static inline uint64_t fmi_job_ticket(uint64_t word)
+{
+    return word >> 8;
+}
+
+static inline unsigned fmi_job_state(uint64_t word)
+{
+    return (unsigned)(word & 255);
+}
+
+/* What `inside` holds: the ticket, and the slot + 1 in place of the state. */
+static inline uint64_t fmi_inside(uint64_t ticket, int slot)
+{
+    return ticket << 8 | (unsigned)(slot + 1);
+}
+
+static inline struct fmi_ranges fmi_job_ranges(const struct fmi_pool_view *view, int slot,
+                                               uint64_t ticket, uint32_t n_grains)
+{
+    return (struct fmi_ranges){
+        .lines = view->ranges + (size_t)slot * (size_t)view->n_ranks,
+        .moves = &view->shm->jobs[slot].moves,
+        .n = view->n_ranks,
+        .n_grains = n_grains,
+        .epoch = (uint32_t)(ticket % FMI_RANGE_MAX_EPOCH) + 1,
+    };
+}
+
+/* OPEN -> DONE, and the wake of the host. By whoever found that all is finished. */
+void fmi_job_finish(const struct fmi_pool_view *view, int slot, uint64_t ticket);
+
+/* Lowers `stop` to `item`: items from there on are not run any more. */
+void fmi_job_stop_at(struct fmi_job_shm *job, int64_t item);
+
+/* Notes why the map cannot go on, and stops it. */
+void fmi_job_fail(struct fmi_job_shm *job, int code);
+
+/* serve.c: a worker's work: serves jobs until the pool is closing. */
+void fmi_pool_serve(int rank, uint32_t starts, void *view);
+
+#endif

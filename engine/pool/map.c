@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A map, from the host's side: prepare a plan, take a job slot, publish it, wait (or take part), collect.
+ */
+#include "clock.h"
+#include "error.h"
+#include "fault.h"
+#include "handle.h"
+#include "heap.h"
+#include "inline.h"
+#include "prepare.h"
+#include "record.h"
+#include "run.h"
+#include "topo.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HOT_NS = 50000,       /* workers still spin this long after a map (SPIN_NS of serve.c) */
+    EAGER_NS = 4000,      /* the host's own spin before it wakes sleepers: two wakes on one core */
+    CALLER_SPIN_NS = 50000,
+    LOOK_NS = 1000000000, /* no wait is longer without a look at everything */
+    PROGRESS_NS = 100000000,
+    MIN_TICK_NS = 1000000,
+    MAX_TICK_NS = 100000000,
+    FACTOR_TICK_NS = 10000000
+};
+
+struct map { /* one map in progress; private to its thread */
+    fm_pool *pool;
+    const fm_map_opts *opts;
+    struct fmi_plan plan;
+    struct fmi_job_shm *job;
+    int slot;
+    uint64_t ticket;
+    struct fmi_ranges ranges;
+    void *arg_block; /* in the heap: an argument too large for the job, and the undo copies */
+    void *undo_block;
+    int64_t begin_ns, report_ns;
+    int is_cancelled; /* by the progress callback */
+};
+
+/* ---- slots ---------------------------------------------------------------------------------- */
+
+static struct fmi_progress_shm *progress_of(const struct map *m)
+{
+    return &m->pool->view.progress[(size_t)m->slot * (size_t)m->pool->view.n_ranks];
+}
+
+/* No process is between its two looks at the old job, or still inside it (job.h). */
+static int is_deserted(const fm_pool *pool, int slot)
+{
+    for (int rank = 0; rank < pool->view.n_ranks; rank++) {
+        uint64_t inside = atomic_load(&pool->view.members[rank].inside); /* seq_cst: pairs with visit */
+        if ((int)(inside & 255) == slot + 1)
+            return 0;
+    }
+    return 1;
+}
+
+static int try_take_slot(struct map *m)
+{
+    struct fmi_pool_shm *shm = m->pool->view.shm;
+    for (int slot = 0; slot < FMI_POOL_JOBS; slot++) {
+        uint64_t word = atomic_load(&shm->jobs[slot].word);
+        if (fmi_job_state(word) != FMI_JOB_FREE || !is_deserted(m->pool, slot))
+            continue;
+        uint64_t ticket = atomic_fetch_add(&m->pool->tickets, 1) + 1;
+        if (!atomic_compare_exchange_strong(&shm->jobs[slot].word, &word,
+                                            fmi_job_word(ticket, FMI_JOB_FILLING)))
+            continue;
+        m->slot = slot;
+        m->ticket = ticket;
+        m->job = &shm->jobs[slot];
+        return 1;
+    }
+    return 0;
+}
+
+/* All 64 slots taken: some map must end first. */
+static int take_slot(struct map *m)
+{
+    struct fmi_park_shm *done = &m->pool->view.shm->done;
+    for (;;) {
+        uint32_t seen = fmi_park_seen(done);
+        if (try_take_slot(m))
+            return 0;
+        int rc = fmi_pool_trouble(m->pool);
+        if (rc != 0)
+            return rc;
+        fmi_park(done, seen, 0, fmi_deadline_after(PROGRESS_NS));
+    }
+}
+
+static void free_slot(struct map *m)
+{
+    struct fmi_pool_shm *shm = m->pool->view.shm;
+    atomic_fetch_and(FMI_POOL_OPEN(shm), ~(1ull << m->slot));
+    atomic_store(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE));
+    if (atomic_load(FMI_POOL_CLOSING(shm)) != 0)
+        fmi_park_wake(&shm->work); /* the last job may be gone: workers leave */
+    if (atomic_load(&shm->done.sleepers) != 0)
+        fmi_park_wake(&shm->done); /* someone may wait for a slot */
+}
+
+/* ---- publishing ----------------------------------------------------------------------------- */
+
+static int copy_argument(struct map *m)
+{
+    size_t bytes = m->opts->arg_bytes;
+    m->plan.arg = m->opts->arg;
+    if (bytes == 0)
+        return 0;
+    m->plan.arg = m->job->arg;
+    if (bytes > FMI_ARG_BYTES) {
+        int rc = fmi_heap_alloc(&m->arg_block, bytes, 0);
+        if (rc != 0)
+            return rc;
+        m->plan.arg = m->arg_block;
+    }
+    memcpy(m->plan.arg, m->opts->arg, bytes);
+    return 0;
+}
+
+static int make_undo(struct map *m)
+{
+    if (m->plan.undo_bytes == 0)
+        return 0;
+    int rc = fmi_heap_alloc(&m->undo_block, (size_t)m->plan.undo_bytes * (size_t)m->pool->view.n_ranks, 0);
+    m->plan.undo = m->undo_block;
+    return rc;
+}
+
+static void clear_status(const struct map *m)
+{
+    for (int64_t i = 0; m->plan.status != NULL && i < m->plan.n_items; i++)
+        m->plan.status[i * m->plan.status_stride] = 0;
+}
+
+static int fill_job(struct map *m, fmi_any_fn *fn)
+{
+    struct fmi_job_shm *job = m->job;
+    int rc = fmi_pool_function(m->pool, fn, &m->plan);
+    if (rc == 0)
+        rc = copy_argument(m);
+    if (rc == 0)
+        rc = make_undo(m);
+    if (rc != 0)
+        return rc;
+    clear_status(m);
+    m->plan.host_cpu = fmi_sys_current_cpu();
+    size_t used = offsetof(struct fmi_plan, in) + sizeof m->plan.in[0] * m->plan.n_in;
+    memcpy(&job->plan, &m->plan, used); /* the columns that are not used cost lines */
+    job->plan.status = m->plan.status;
+    job->plan.status_stride = m->plan.status_stride;
+    job->plan.undo = m->plan.undo;
+    atomic_store_explicit(&job->stop, INT64_MAX, memory_order_relaxed); /* published by publish() */
+    atomic_store_explicit(&job->n_failed, 0, memory_order_relaxed);
+    atomic_store_explicit(&job->median_ns, 0, memory_order_relaxed);
+    atomic_store_explicit(&job->error, 0, memory_order_relaxed);
+    m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, m->plan.n_grains);
+    fmi_ranges_init(&m->ranges);
+    return 0;
+}
+
+static void publish(struct map *m)
+{
+    struct fmi_pool_shm *shm = m->pool->view.shm;
+    atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_OPEN),
+                          memory_order_release); /* pairs with find_job and visit */
+    atomic_fetch_or(FMI_POOL_OPEN(shm), 1ull << m->slot);
+    fmi_park_announce(&shm->work);
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static int64_t count_done(const struct map *m)
+{
+    int64_t n_done = 0;
+    const struct fmi_progress_shm *progress = progress_of(m);
+    for (int rank = 0; rank < m->pool->view.n_ranks; rank++)
+        if (atomic_load_explicit(&progress[rank].ticket, memory_order_relaxed) == m->ticket)
+            n_done += atomic_load_explicit(&progress[rank].n_done, memory_order_relaxed); /* an estimate */
+    return n_done;
+}
+
+static void report_progress(struct map *m, int64_t now)
+{
+    fm_progress p = {.n_items = m->plan.n_items,
+                     .n_done = count_done(m),
+                     .n_failed = atomic_load(&m->job->n_failed),
+                     .seconds = (double)(now - m->begin_ns) / 1e9};
+    if (m->opts->progress(&p, m->opts->progress_arg) != 0 && !m->is_cancelled) {
+        m->is_cancelled = 1;
+        fmi_job_stop_at(m->job, 0);
+    }
+}
+
+/* When to look up next. Reports progress when it is due. */
+static int64_t next_look(struct map *m)
+{
+    int64_t now = fmi_now_ns();
+    int64_t interval = m->opts->progress_interval > 0 ? m->opts->progress_interval : PROGRESS_NS;
+    if (m->opts->progress == NULL)
+        return now + LOOK_NS;
+    if (now >= m->report_ns) {
+        report_progress(m, now);
+        m->report_ns = now + interval;
+    }
+    return m->report_ns < now + LOOK_NS ? m->report_ns : now + LOOK_NS;
+}
+
+static void look_up(void *arg) /* between the chunks of a caller that works */
+{
+    struct map *m = arg;
+    if (fmi_now_ns() >= m->report_ns)
+        next_look(m);
+}
+
+/* DONE, as a worker said or as the words say; 0: not yet; < 0: it never will be. */
+static int is_done(struct map *m)
+{
+    if (atomic_load_explicit(&m->job->word, memory_order_acquire) == fmi_job_word(m->ticket, FMI_JOB_DONE))
+        return 1;
+    int rc = fmi_ranges_done(&m->ranges);
+    if (rc == 1)
+        fmi_job_finish(&m->pool->view, m->slot, m->ticket);
+    return rc;
+}
+
+static int park_until(struct map *m, uint32_t seen, int64_t spin_ns, int64_t deadline_ns)
+{
+    fm_pool *pool = m->pool;
+    struct fmi_park_shm *done = &pool->view.shm->done;
+    if (!pool->has_crew)
+        return fmi_park(done, seen, spin_ns, deadline_ns);
+    return fmi_park_alive(done, seen, spin_ns, &pool->crew.plan.shm->life.word, pool->crew.life_value,
+                          deadline_ns);
+}
+
+/* Waits until the job is DONE. The spins are for those who have the core to themselves. */
+static int await_done(struct map *m, int64_t spin_ns)
+{
+    struct fmi_park_shm *done = &m->pool->view.shm->done;
+    for (;;) {
+        uint32_t seen = fmi_park_seen(done);
+        int rc = is_done(m);
+        if (rc != 0)
+            return rc < 0 ? rc : 0;
+        rc = fmi_pool_trouble(m->pool);
+        if (rc != 0)
+            return rc;
+        park_until(m, seen, spin_ns, next_look(m));
+    }
+}
+
+/*
+ * The host sleeps while the workers work. After a recent map some of them still spin, and a small job is done before a
+ * sleeper would be awake: so the host spins for a moment before it wakes anyone.
+ */
+static int wait_isolated(struct map *m)
+{
+    struct fmi_pool_shm *shm = m->pool->view.shm;
+    int64_t last_done = atomic_load_explicit(&m->pool->last_done_ns, memory_order_relaxed); /* a hint */
+    if (m->begin_ns - last_done < HOT_NS) {
+        uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(EAGER_NS);
+        uint64_t done = fmi_job_word(m->ticket, FMI_JOB_DONE);
+        do {
+            if (atomic_load_explicit(&m->job->word, memory_order_acquire) == done)
+                return 0;
+            fmi_relax();
+        } while (fmi_ticks() - begin < limit);
+    }
+    fmi_park_rouse(&shm->work);
+    return await_done(m, 0);
+}
+
+static int take_part(struct map *m)
+{
+    const struct fmi_pool_view *view = &m->pool->view;
+    struct fmi_runner runner = {
+        .plan = &m->plan, /* the private one: the shared one may be overwritten */
+        .job = m->job,
+        .ranges = m->ranges,
+        .progress = progress_of(m),
+        .member = &view->members[0],
+        .rank = 0,
+        .cpu = view->cpus[0],
+        .between = m->opts->progress == NULL ? NULL : look_up,
+        .between_arg = m,
+    };
+    fmi_park_rouse(&view->shm->work);
+    int rc = fmi_runner_init(&runner);
+    if (rc == 0)
+        rc = fmi_runner_run(&runner, 0);
+    fmi_runner_fini(&runner);
+    if (rc < 0)
+        fmi_job_fail(m->job, rc);
+    if (rc == 1) /* no wake: the one who would sleep is this thread */
+        atomic_store(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_DONE));
+    return rc == FM_ECORRUPT ? rc : await_done(m, CALLER_SPIN_NS);
+}
+
+/* ---- collecting ----------------------------------------------------------------------------- */
+
+static int code_of_state(int state)
+{
+    switch (state) {
+    case FM_ITEM_FAILED:
+        return FM_ETASK;
+    case FM_ITEM_CRASHED:
+        return FM_ECRASHED;
+    case FM_ITEM_TIMEOUT:
+        return FM_ETIMEOUT;
+    case FM_ITEM_OUT_OF_MEMORY:
+        return FM_EOOM;
+    default:
+        return FM_ECORRUPT; /* no worker of ours wrote that */
+    }
+}
+
+/* The map's code from its records: that of the lowest item. */
+static int settle_report(struct map *m, struct fmi_report *report)
+{
+    int rc = fmi_report_collect(report, progress_of(m), m->pool->view.n_ranks, m->ticket);
+    if (rc != 0)
+        return rc;
+    fmi_report_sort(report);
+    if (report->n == 0)
+        return report->n_lost > 0 ? fmi_error(-ENOMEM, "items failed, and there was no memory for their records")
+                                  : 0;
+    if (m->plan.on_error == FM_ON_ERROR_STOP)
+        report->n = 1; /* which others were found depends on the timing */
+    const fm_failure *first = &report->list[0];
+    return fmi_error(code_of_state(first->state), "item %lld %s (%lld failed in all)", (long long)first->item,
+                     fm_item_state_name(first->state), (long long)report->n);
+}
+
+/* Items that nobody wanted any more have no state yet. */
+static void close_status(const struct map *m)
+{
+    for (int64_t i = 0; m->plan.status != NULL && i < m->plan.n_items; i++)
+        if (m->plan.status[i * m->plan.status_stride] == 0)
+            m->plan.status[i * m->plan.status_stride] = FM_ITEM_CANCELLED;
+}
+
+static int collect(struct map *m, struct fmi_report *report)
+{
+    int rc = atomic_load(&m->job->error), n_failed = atomic_load(&m->job->n_failed) != 0;
+    int was_stopped = atomic_load(&m->job->stop) != INT64_MAX;
+    if (rc == FM_ENOFUNC || rc == FM_ESTALE)
+        return fmi_error(rc, "a worker cannot load the function's library: %s", fm_strerror(rc));
+    if (rc != 0)
+        return fmi_error(rc, "a worker could not take part: %s", fm_strerror(rc));
+    rc = n_failed ? settle_report(m, report) : 0;
+    if (was_stopped)
+        close_status(m);
+    if (m->is_cancelled)
+        return fmi_error(FM_ECANCELLED, "cancelled by the progress callback");
+    return rc;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static int64_t tick_of(const struct fmi_plan *plan)
+{
+    int64_t tick_ns = plan->limit_ns > 0 ? plan->limit_ns / 10 : FACTOR_TICK_NS;
+    if (plan->factor > 0 && tick_ns > FACTOR_TICK_NS)
+        tick_ns = FACTOR_TICK_NS;
+    return tick_ns < MIN_TICK_NS ? MIN_TICK_NS : tick_ns > MAX_TICK_NS ? MAX_TICK_NS : tick_ns;
+}
+
+static int run_published(struct map *m)
+{
+    int is_limited = m->pool->has_crew && (m->plan.limit_ns > 0 || m->plan.factor > 0);
+    if (is_limited)
+        fmi_pool_limit_begin(m->pool, tick_of(&m->plan));
+    publish(m);
+    int rc = m->pool->view.is_isolated ? wait_isolated(m) : take_part(m);
+    if (is_limited)
+        fmi_pool_limit_end(m->pool);
+    return rc;
+}
+
+/* The words contradict themselves: nothing that the workers do can be trusted any more. */
+static int give_up_pool(struct map *m)
+{
+    fm_pool_terminate(m->pool);
+    return fmi_error(FM_ECORRUPT, "a worker overwrote the pool's control memory; the pool is terminated");
+}
+
+static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
+{
+    struct map m = {.pool = pool, .opts = &request->opts, .begin_ns = fmi_now_ns()};
+    m.report_ns = m.begin_ns + (request->opts.progress_interval > 0 ? request->opts.progress_interval : PROGRESS_NS);
+    int rc = fmi_plan_prepare(&m.plan, request, pool->view.n_ranks);
+    if (rc != 0 || m.plan.n_items == 0)
+        return rc;
+    rc = take_slot(&m);
+    if (rc != 0)
+        return rc;
+    rc = fill_job(&m, request->fn);
+    int ran = rc == 0;
+    if (ran)
+        rc = run_published(&m);
+    if (ran && rc == 0)
+        rc = collect(&m, report);
+    else if (rc == FM_ECORRUPT)
+        rc = give_up_pool(&m);
+    int is_over = ran && rc != FM_ECORRUPT && fmi_pool_trouble(pool) != 0;
+    if (is_over && atomic_load(&m.job->word) != fmi_job_word(m.ticket, FMI_JOB_DONE))
+        return rc; /* the slot and its blocks go with the pool: workers may still be dying in it */
+    free_slot(&m);
+    (void)fmi_heap_free(m.arg_block);
+    (void)fmi_heap_free(m.undo_block);
+    if (request->opts.progress != NULL && rc == 0)
+        (void)request->opts.progress(&(fm_progress){m.plan.n_items, m.plan.n_items, 0,
+                                                    (double)(fmi_now_ns() - m.begin_ns) / 1e9},
+                                     request->opts.progress_arg);
+    return rc;
+}
+
+static int enter_map(fm_pool *pool, struct fmi_request *request, const fm_map_opts *opts)
+{
+    struct fmi_report report = {0};
+    int rc = fmi_opts_copy(&request->opts, sizeof request->opts, opts);
+    if (rc != 0)
+        return rc;
+    if (fmi_pool_is_inline(pool)) {
+        rc = fmi_inline_map(request, &report);
+    } else {
+        rc = fmi_pool_enter(pool);
+        if (rc != 0)
+            return rc;
+        rc = run_map(pool, request, &report);
+        atomic_fetch_add_explicit(&pool->n_maps, 1, memory_order_relaxed); /* a counter for people */
+        if (pool->view.is_isolated)
+            atomic_store_explicit(&pool->last_done_ns, fmi_now_ns(), memory_order_relaxed); /* a hint */
+        fmi_pool_leave(pool);
+    }
+    fmi_report_keep(pool, &report);
+    return rc;
+}
+
+int fm_pool_map(fm_pool *pool, fm_item_fn *fn, fm_array *in, fm_array *out, const fm_map_opts *opts)
+{
+    struct fmi_request request = {.kind = FMI_FN_ITEM, .fn = (fmi_any_fn *)fn, .columns = &in, .n_columns = 1, .out = out};
+    return enter_map(pool, &request, opts);
+}
+
+int fm_pool_map_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *in, fm_array *out,
+                       const fm_map_opts *opts)
+{
+    struct fmi_request request = {.kind = FMI_FN_CHUNK, .fn = (fmi_any_fn *)fn, .columns = &in, .n_columns = 1, .out = out};
+    return enter_map(pool, &request, opts);
+}
+
+int fm_pool_map_range(fm_pool *pool, fm_item_fn *fn, int64_t begin, int64_t end, fm_array *out,
+                      const fm_map_opts *opts)
+{
+    struct fmi_request request = {.kind = FMI_FN_ITEM, .fn = (fmi_any_fn *)fn, .begin = begin, .end = end, .out = out};
+    return enter_map(pool, &request, opts);
+}
+
+int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn, int64_t begin, int64_t end, fm_array *out,
+                             const fm_map_opts *opts)
+{
+    struct fmi_request request = {.kind = FMI_FN_CHUNK, .fn = (fmi_any_fn *)fn, .begin = begin, .end = end, .out = out};
+    return enter_map(pool, &request, opts);
+}
+
+static int starmap(fm_pool *pool, int kind, fmi_any_fn *fn, fm_array *const *columns, int n, fm_array *out,
+                   const fm_map_opts *opts)
+{
+    struct fmi_request request = {.kind = kind, .fn = fn, .columns = columns, .n_columns = n, .out = out};
+    if (n < 1)
+        return fmi_error(-EINVAL, "%d columns; there may be 1 .. %d", n, FM_MAX_COLUMNS);
+    return enter_map(pool, &request, opts);
+}
+
+int fm_pool_starmap(fm_pool *pool, fm_star_fn *fn, fm_array *const *columns, int n, fm_array *out,
+                    const fm_map_opts *opts)
+{
+    return starmap(pool, FMI_FN_STAR, (fmi_any_fn *)fn, columns, n, out, opts);
+}
+
+int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *columns, int n, fm_array *out,
+                           const fm_map_opts *opts)
+{
+    return starmap(pool, FMI_FN_CHUNK, (fmi_any_fn *)fn, columns, n, out, opts);
+}
+
+int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n)
+{
+    int rc = fmi_pool_is_inline(pool) ? 0 : fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    if (n < 0 || (n > 0 && list == NULL))
+        return fmi_error(-EINVAL, "list is NULL or n is negative");
+    const struct fmi_report *report = fmi_report_kept(pool);
+    if (report == NULL)
+        return 0;
+    int64_t n_copied = n < report->n ? n : report->n;
+    if (n_copied > 0)
+        memcpy(list, report->list, (size_t)n_copied * sizeof *list);
+    return report->n;
+}
+
+const char *fm_item_state_name(int state)
+{
+    static const char *const names[] = {"?", "done", "failed", "crashed", "timed out", "out of memory", "cancelled"};
+    return state > 0 && state <= FM_ITEM_CANCELLED ? names[state] : names[0];
+}

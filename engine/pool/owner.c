@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* The owner page and the list of handles; see owner.h. */
+#include "owner.h"
+
+#include "handle.h"
+#include "memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static _Atomic uint32_t *page; /* wiped on fork; NULL before the first open, or where the kernel cannot */
+static struct fm_pool *_Atomic handles;
+static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+
+uint32_t fmi_owner_pid(void)
+{
+    return page != NULL ? atomic_load_explicit(page, memory_order_relaxed) : (uint32_t)getpid();
+}
+
+uint32_t fmi_owner_become(void)
+{
+    pthread_mutex_lock(&adding);
+    if (page == NULL)
+        page = fmi_sys_map_wiped_on_fork();
+    if (page != NULL)
+        atomic_store_explicit(page, (uint32_t)getpid(), memory_order_relaxed);
+    pthread_mutex_unlock(&adding);
+    return (uint32_t)getpid();
+}
+
+/* A handle of the parent's, seen in a child, is live and not ours: it is left alone. */
+fm_pool *fmi_owner_new_handle(void)
+{
+    fm_pool *found;
+    pthread_mutex_lock(&adding);
+    for (found = handles; found != NULL; found = found->next) {
+        uint64_t dead = FMI_HANDLE_DEAD;
+        if (atomic_compare_exchange_strong(&found->mark, &dead, 0))
+            break;
+    }
+    if (found != NULL) {
+        fm_pool *next = found->next;
+        memset(found, 0, sizeof *found);
+        found->next = next;
+    } else if ((found = calloc(1, sizeof *found)) != NULL) {
+        found->next = handles;
+        handles = found;
+    }
+    pthread_mutex_unlock(&adding);
+    return found;
+}
+
+int fmi_owner_has(const fm_pool *pool)
+{
+    for (const fm_pool *p = handles; p != NULL; p = p->next)
+        if (p == pool)
+            return p->owner == fmi_owner_pid() && atomic_load(&p->mark) == FMI_HANDLE_LIVE;
+    return 0;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening, closing, terminating, joining and destroying a pool; its counters. */
+#include "clock.h"
+#include "error.h"
+#include "handle.h"
+#include "heap.h"
+#include "memory.h"
+#include "owner.h"
+#include "prepare.h"
+#include "process.h"
+#include "topo.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_TIMEOUT_NS FM_SECONDS(60)
+#define END_TIMEOUT_NS   FM_SECONDS(5)
+enum { GUARD_BYTES = 65536, LINE_BYTES = 64 };
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+static int check_opts(const fm_pool_opts *o)
+{
+    if (o->workers < 0 || o->workers > FM_MAX_WORKERS)
+        return fmi_error(-EINVAL, "%d workers asked for; there may be 1 .. %d (0: one per usable core)",
+                         o->workers, FM_MAX_WORKERS);
+    if (o->pin < 0 || o->pin > FM_PIN_NONE)
+        return fmi_error(-EINVAL, "unknown pin %d", o->pin);
+    if (o->caller < 0 || o->caller > FM_CALLER_WORKS)
+        return fmi_error(-EINVAL, "unknown caller mode %d", o->caller);
+    if (o->inner_threads < -1 || o->start_timeout < 0)
+        return fmi_error(-EINVAL, "inner_threads may be -1 or more, start_timeout may not be negative");
+    return 0;
+}
+
+static int count_workers(const fm_pool_opts *o)
+{
+    fm_budget budget;
+    return o->workers > 0 ? o->workers : fm_cpu_budget(&budget);
+}
+
+/* The caller's share goes to its own core, so that no worker is pinned there. */
+static void give_caller_its_core(int *cpus, int n)
+{
+    int here = fmi_sys_current_cpu();
+    for (int rank = 1; rank < n; rank++)
+        if (cpus[rank] == here) {
+            cpus[rank] = cpus[0];
+            cpus[0] = here;
+            return;
+        }
+}
+
+static int choose_cpus(fm_pool *pool, const fm_pool_opts *o)
+{
+    int n = pool->n_workers;
+    fm_place *places = calloc((size_t)n, sizeof *places);
+    pool->cpus = calloc((size_t)n, sizeof *pool->cpus);
+    int rc = places == NULL || pool->cpus == NULL ? -ENOMEM : fm_places(places, n, o->pin, NULL);
+    for (int rank = 0; rc >= 0 && rank < n; rank++)
+        pool->cpus[rank] = places[rank].cpu;
+    free(places);
+    if (rc >= 0 && pool->caller == FM_CALLER_WORKS)
+        give_caller_its_core(pool->cpus, n);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- shared memory -------------------------------------------------------------------------- */
+
+static char *take(char **at, size_t bytes)
+{
+    char *p = *at;
+    *at += (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    return p;
+}
+
+static void lay_out(fm_pool *pool, char *at)
+{
+    struct fmi_pool_view *view = &pool->view;
+    size_t n = (size_t)pool->n_workers;
+    view->shm = (struct fmi_pool_shm *)take(&at, sizeof *view->shm);
+    view->members = (struct fmi_member_shm *)take(&at, n * sizeof *view->members);
+    view->ranges = (struct fmi_range_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->ranges);
+    view->progress = (struct fmi_progress_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->progress);
+    view->crew = (struct fmi_crew_shm *)take(&at, fmi_crew_bytes(pool->n_workers));
+    view->cpus = pool->cpus;
+    view->n_ranks = pool->n_workers;
+    view->is_isolated = pool->caller != FM_CALLER_WORKS;
+}
+
+/* Control words lie between inaccessible pages, far from user data: the first of the walls against stray writes. */
+static int make_shared(fm_pool *pool)
+{
+    lay_out(pool, NULL);
+    size_t bytes = (size_t)((char *)pool->view.crew - (char *)pool->view.shm) + fmi_crew_bytes(pool->n_workers);
+    void *block;
+    pool->block_bytes = (bytes + 2 * GUARD_BYTES + GUARD_BYTES - 1) / GUARD_BYTES * GUARD_BYTES;
+    int rc = fmi_heap_alloc(&block, pool->block_bytes, FMI_HEAP_ZERO);
+    if (rc != 0)
+        return rc;
+    pool->block = block;
+    lay_out(pool, pool->block + GUARD_BYTES);
+    rc = fmi_sys_protect_none(pool->block, GUARD_BYTES);
+    if (rc == 0)
+        rc = fmi_sys_protect_none(pool->block + pool->block_bytes - GUARD_BYTES, GUARD_BYTES);
+    struct fmi_pool_shm *shm = pool->view.shm;
+    shm->magic = FMI_POOL_MAGIC;
+    shm->layout = FMI_POOL_LAYOUT;
+    shm->n_ranks = (uint32_t)pool->n_workers;
+    fmi_park_init(&shm->work);
+    fmi_park_init(&shm->done);
+    for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
+        atomic_store(&shm->jobs[slot].word, fmi_job_word(0, FMI_JOB_FREE));
+    return rc;
+}
+
+static void free_shared(fm_pool *pool)
+{
+    if (pool->block == NULL)
+        return;
+    fmi_sys_unprotect(pool->block, GUARD_BYTES);
+    fmi_sys_unprotect(pool->block + pool->block_bytes - GUARD_BYTES, GUARD_BYTES);
+    (void)fmi_heap_free(pool->block);
+}
+
+/* ---- open ----------------------------------------------------------------------------------- */
+
+/* In the warden, after a death: whoever sleeps looks again (park.h, job.h). */
+static void wake_all(int rank, void *arg)
+{
+    const struct fmi_pool_view *view = arg;
+    (void)rank;
+    fmi_park_wake(&view->shm->work);
+    fmi_park_wake(&view->shm->done);
+}
+
+static int open_crew(fm_pool *pool, const fm_pool_opts *o)
+{
+    struct fmi_crew_plan plan = {
+        .shm = pool->view.crew,
+        .first = pool->caller == FM_CALLER_WORKS ? 1 : 0,
+        .n = pool->n_workers,
+        .cpus = pool->cpus,
+        .stack_bytes = o->stack_bytes,
+        .inner_threads = o->inner_threads == 0 ? 1 : o->inner_threads,
+        .initializer = o->initializer,
+        .finalizer = o->finalizer,
+        .init_arg = o->init_arg,
+        .work = fmi_pool_serve,
+        .on_death = wake_all,
+        .arg = &pool->view,
+    };
+    if (plan.first == plan.n)
+        return 0;
+    fmi_ticks_per_ns(); /* measured once, before the forks */
+    int rc = fmi_crew_open(&pool->crew, &plan, o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS);
+    pool->has_crew = rc == 0;
+    return rc;
+}
+
+static void free_handle(fm_pool *pool)
+{
+    while (pool->described != NULL) {
+        struct fmi_described *d = pool->described;
+        pool->described = d->next;
+        (void)fmi_heap_free(d->shm);
+        free(d);
+    }
+    if (pool->has_crew)
+        fmi_crew_close(&pool->crew);
+    free_shared(pool);
+    fmi_modules_free(pool->modules);
+    free(pool->cpus);
+    pthread_mutex_destroy(&pool->lock);
+    atomic_store(&pool->mark, FMI_HANDLE_DEAD);
+}
+
+static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
+{
+    pool->owner = fmi_owner_become();
+    pool->caller = o->caller == 0 ? FM_CALLER_SLEEPS : o->caller;
+    pthread_mutex_init(&pool->lock, NULL);
+    atomic_store(&pool->phase, FMI_PHASE_OPEN);
+    int rc = pool->n_workers = count_workers(o);
+    if (rc > 0)
+        rc = choose_cpus(pool, o);
+    if (rc == 0)
+        rc = fmi_modules_snapshot(&pool->modules);
+    if (rc == 0)
+        rc = make_shared(pool);
+    if (rc == 0)
+        rc = open_crew(pool, o);
+    return rc;
+}
+
+int fm_pool_open(fm_pool **out, const fm_pool_opts *opts)
+{
+    fm_pool_opts o;
+    if (out == NULL)
+        return fmi_error(-EINVAL, "out is NULL");
+    *out = NULL;
+    int rc = fmi_opts_copy(&o, sizeof o, opts);
+    if (rc == 0)
+        rc = check_opts(&o);
+    if (rc != 0)
+        return rc;
+    fm_pool *pool = fmi_owner_new_handle();
+    if (pool == NULL)
+        return -ENOMEM;
+    rc = fill_handle(pool, &o);
+    if (rc != 0) {
+        free_handle(pool);
+        return rc;
+    }
+    atomic_store(&pool->mark, FMI_HANDLE_LIVE);
+    *out = pool;
+    return 0;
+}
+
+/* ---- end ------------------------------------------------------------------------------------ */
+
+static void advance_phase(fm_pool *pool, int phase)
+{
+    int seen = atomic_load(&pool->phase);
+    while (seen < phase && !atomic_compare_exchange_weak(&pool->phase, &seen, phase))
+        ;
+}
+
+int fm_pool_close(fm_pool *pool)
+{
+    int rc = fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    advance_phase(pool, FMI_PHASE_CLOSED);
+    atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
+    fmi_park_wake(&pool->view.shm->work);
+    if (pool->has_crew)
+        fmi_crew_command(&pool->crew, FMI_COMMAND_LEAVE);
+    return 0;
+}
+
+int fm_pool_terminate(fm_pool *pool)
+{
+    int rc = fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    advance_phase(pool, FMI_PHASE_TERMINATED);
+    for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
+        fmi_job_stop_at(&pool->view.shm->jobs[slot], 0); /* a caller that works stops between items */
+    if (pool->has_crew)
+        fmi_crew_command(&pool->crew, FMI_COMMAND_KILL);
+    fmi_park_wake(&pool->view.shm->done);
+    return 0;
+}
+
+int fm_pool_join(fm_pool *pool, int64_t timeout)
+{
+    int rc = fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    if (atomic_load(&pool->phase) == FMI_PHASE_OPEN)
+        return fmi_error(-EBUSY, "the pool is open; close or terminate it before it is joined");
+    rc = pool->has_crew ? fmi_crew_join(&pool->crew, timeout) : 0;
+    return rc;
+}
+
+/* Maps in other threads see the phase and return; those that are inside a function of the caller's share end with it. */
+static void await_maps(fm_pool *pool)
+{
+    for (;;) {
+        uint32_t seen = fmi_park_seen(&pool->view.shm->done);
+        if (atomic_load(&pool->active) == 0)
+            return;
+        fmi_park(&pool->view.shm->done, seen, 0, fmi_deadline_after(FM_MS(100)));
+    }
+}
+
+int fm_pool_destroy(fm_pool *pool)
+{
+    if (pool == NULL)
+        return 0;
+    int rc = fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    fm_pool_terminate(pool);
+    await_maps(pool);
+    if (pool->has_crew && fmi_crew_join(&pool->crew, END_TIMEOUT_NS) != 0) {
+        fmi_sys_pidfd_kill(pool->crew.warden_pidfd); /* it is stopped, say: its workers die with it */
+        fmi_crew_join(&pool->crew, END_TIMEOUT_NS);
+    }
+    free_handle(pool);
+    return 0;
+}
+
+/* ---- what it is ----------------------------------------------------------------------------- */
+
+int fm_pool_workers(const fm_pool *pool)
+{
+    int rc = fmi_pool_check(pool);
+    return rc != 0 ? rc : pool->n_workers;
+}
+
+int fm_pool_stats(fm_pool *pool, fm_pool_counters *out)
+{
+    int rc = fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    if (out == NULL)
+        return fmi_error(-EINVAL, "out is NULL");
+    *out = (fm_pool_counters){.maps = atomic_load(&pool->n_maps)};
+    for (int rank = 0; rank < pool->view.n_ranks; rank++) {
+        struct fmi_member_shm *member = &pool->view.members[rank];
+        out->steals += atomic_load(&member->n_steals);
+        out->reruns += atomic_load(&member->n_reruns);
+        out->undo_bytes += atomic_load(&member->undone_bytes);
+    }
+    out->deaths = pool->has_crew ? atomic_load(&pool->view.crew->deaths) : 0;
+    return 0;
+}
+
+int fm_pool_worker(fm_pool *pool, int rank, fm_worker_info *out)
+{
+    int rc = fmi_pool_check(pool);
+    if (rc != 0)
+        return rc;
+    if (out == NULL || rank < 0 || rank >= pool->n_workers)
+        return fmi_error(-EINVAL, "rank %d of %d workers", rank, pool->n_workers);
+    const struct fmi_worker_shm *worker = &pool->view.crew->workers[rank];
+    int is_caller = rank == 0 && pool->caller == FM_CALLER_WORKS;
+    *out = (fm_worker_info){.pid = is_caller ? (int)pool->owner : (int)atomic_load(&worker->pid),
+                            .cpu = is_caller ? -1 : pool->cpus[rank],
+                            .starts = is_caller ? 1 : (int)atomic_load(&worker->starts)};
+    return 0;
+}
+
+int fm_pool_warden_pid(fm_pool *pool)
+{
+    int rc = fmi_pool_check(pool);
+    return rc != 0 ? rc : pool->has_crew ? pool->crew.warden_pid : 0;
+}

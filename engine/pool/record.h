@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_RECORD_H
+#define FMI_RECORD_H
+
+/*
+ * Failure records: each rank has a list of blocks in the heap, newest first, to which only the process that has the rank
+ * appends. A record counts when `n` says so (release), so a death leaves none half written; the successor may write the
+ * same item again, and the host keeps one of them.
+ *
+ *   a process dies                   | it leaves
+ *   before the block is linked       | a block without an owner, until the family ends
+ *   before n is raised               | nothing
+ *   after n is raised, before `next` | a record that its successor writes again
+ */
+
+#include "job.h"
+
+enum { FMI_RECORDS_PER_BLOCK = 45 };
+
+struct fmi_record_block_shm {
+    struct fmi_record_block_shm *older;
+    _Atomic uint32_t n;
+    uint32_t pad;
+    fm_failure list[FMI_RECORDS_PER_BLOCK];
+};
+
+/* Appends. Without memory the record is counted as lost. */
+void fmi_record_append(struct fmi_progress_shm *progress, const fm_failure *failure);
+
+/* The records of one map, in private memory: lowest item first, one per item. */
+struct fmi_report {
+    fm_failure *list;
+    int64_t n;
+    int64_t n_lost;
+};
+
+/* Collects n_ranks lists into `out` and frees their blocks. Adds to what `out` has. -ENOMEM; FM_ECORRUPT. */
+int fmi_report_collect(struct fmi_report *out, struct fmi_progress_shm *progress, int n_ranks,
+                       uint64_t ticket);
+/* Sorts, drops repetitions. */
+void fmi_report_sort(struct fmi_report *report);
+
+/* This thread's last report: kept until its next map. The pool is only compared. */
+void fmi_report_keep(const void *pool, struct fmi_report *report);
+const struct fmi_report *fmi_report_kept(const void *pool);
+
+#endif

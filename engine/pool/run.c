@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking part in a job: claim, run, steal, until nothing is left; and going on where a dead process stopped. */
+#include "run.h"
+
+#include "clock.h"
+#include "fault.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    TARGET_NS = 40000, /* how long a chunk should last: long against a claim (10 ns), short against a job */
+    MAX_WANT = 1 << 21
+};
+
+/* ---- set-up --------------------------------------------------------------------------------- */
+
+static size_t packed_bytes(const struct fmi_runner *r)
+{
+    size_t bytes = r->views[FM_MAX_COLUMNS].row_bytes;
+    for (int k = 0; k < r->plan->n_in; k++)
+        bytes += r->views[k].row_bytes;
+    return bytes;
+}
+
+/* Item functions see packed rows, and undo copies them: both need to know how the rows lie. */
+static int prepare_rows(struct fmi_runner *r)
+{
+    const struct fmi_plan *plan = r->plan;
+    int needs_packing = plan->unpacked != 0 && plan->kind != FMI_FN_CHUNK;
+    if (!needs_packing && plan->undo == NULL)
+        return 0;
+    r->views = calloc(FM_MAX_COLUMNS + 1, sizeof *r->views);
+    if (r->views == NULL)
+        return -ENOMEM;
+    int rc = plan->out.array == NULL ? 0 : fmi_array_inspect(plan->out.array, &r->views[FM_MAX_COLUMNS]);
+    for (int k = 0; k < plan->n_in && rc == 0; k++)
+        rc = fmi_array_inspect(plan->in[k].array, &r->views[k]);
+    if (rc != 0 || !needs_packing)
+        return rc;
+    r->packed = malloc(packed_bytes(r));
+    return r->packed == NULL ? -ENOMEM : 0;
+}
+
+static int find_function(struct fmi_runner *r)
+{
+    union { /* ISO C has no cast between the two */
+        void *object;
+        fmi_any_fn *function;
+    } found = {.function = r->plan->fn};
+    int rc = r->plan->fn == NULL ? fmi_function_resolve(r->plan->described, &found.object) : 0;
+    r->fn = found.function;
+    return rc;
+}
+
+int fmi_runner_init(struct fmi_runner *r)
+{
+    r->want = 1;
+    r->target_ticks = fmi_ticks_of_ns(TARGET_NS);
+    int rc = find_function(r);
+    return rc == 0 ? prepare_rows(r) : rc;
+}
+
+void fmi_runner_fini(struct fmi_runner *r)
+{
+    free(r->packed);
+    free(r->views);
+}
+
+/* ---- chunks --------------------------------------------------------------------------------- */
+
+static int64_t first_item(const struct fmi_runner *r, uint32_t grain)
+{
+    return (int64_t)grain * r->plan->grain;
+}
+
+static int64_t end_item(const struct fmi_runner *r, uint32_t grain)
+{
+    int64_t item = (int64_t)grain * r->plan->grain;
+    return item < r->plan->n_items ? item : r->plan->n_items;
+}
+
+static int is_stopped_at(const struct fmi_runner *r, int64_t item)
+{
+    return atomic_load_explicit(&r->job->stop, memory_order_relaxed) <= item; /* late is harmless */
+}
+
+/* Grains to claim next. Automatic: as long as TARGET_NS lasts, but no more than a quarter of what is left. */
+static uint32_t next_want(const struct fmi_runner *r)
+{
+    uint32_t want = r->plan->want;
+    if (r->plan->schedule == FM_SCHEDULE_GUIDED) {
+        uint32_t share = fmi_range_left(&r->ranges, r->rank) / 2;
+        return share > want ? share : want;
+    }
+    if (want != FMI_WANT_AUTO)
+        return want;
+    uint32_t most = fmi_range_left(&r->ranges, r->rank) / 4;
+    want = r->want < most ? r->want : most;
+    return want > 0 ? want : 1;
+}
+
+static void adapt_want(struct fmi_runner *r, uint32_t grains, uint64_t ticks)
+{
+    if (ticks * 2 < r->target_ticks && grains >= r->want && r->want < MAX_WANT)
+        r->want *= 2;
+    else if (ticks > r->target_ticks * 2)
+        r->want = (uint32_t)((double)grains * (double)r->target_ticks / (double)ticks) + 1;
+}
+
+static void mark_status(const struct fmi_runner *r, int64_t begin, int64_t end, uint8_t state)
+{
+    uint8_t *status = r->plan->status;
+    if (status == NULL)
+        return;
+    for (int64_t i = begin; i < end; i++)
+        if (status[i * r->plan->status_stride] == 0)
+            status[i * r->plan->status_stride] = state;
+}
+
+/* Items [begin, item) ended in one state or another, those from `item` on are not wanted. */
+static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
+{
+    struct fmi_progress_shm *p = r->progress;
+    mark_status(r, begin, item, FM_ITEM_DONE);
+    mark_status(r, item, end, FM_ITEM_CANCELLED);
+    int64_t n_done = atomic_load_explicit(&p->n_done, memory_order_relaxed); /* own */
+    atomic_store_explicit(&p->n_done, n_done + item - begin, memory_order_relaxed);
+    atomic_store_explicit(&p->next, end, memory_order_relaxed); /* before F, which is released */
+    if (atomic_load_explicit(&p->piece, memory_order_relaxed) != 0)
+        atomic_store_explicit(&p->piece, 0, memory_order_relaxed);
+    if (r->plan->undo != NULL)
+        atomic_store(&p->undo_of, -1);
+    fmi_range_finish(&r->ranges, r->rank);
+    if (r->between != NULL)
+        r->between(r->between_arg);
+}
+
+static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
+{
+    struct fmi_progress_shm *p = r->progress;
+    int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi), item = begin;
+    int is_timed = r->plan->want == FMI_WANT_AUTO || r->plan->limit_ns > 0;
+    if (is_stopped_at(r, begin)) {
+        finish_chunk(r, begin, begin, end);
+        return;
+    }
+    if (r->plan->undo != NULL)
+        fmi_undo_save(r, begin, end);
+    uint64_t start = is_timed ? fmi_ticks() : 0;
+    if (is_timed)
+        atomic_store_explicit(&p->begin_ticks, start, memory_order_relaxed); /* for records */
+    atomic_store_explicit(&p->next, begin, memory_order_relaxed);
+    atomic_store_explicit(&p->calling, r->starts, memory_order_relaxed);
+    item = fmi_runner_call(r, begin, end);
+    if (is_timed)
+        adapt_want(r, span->hi - span->lo, fmi_ticks() - start);
+    finish_chunk(r, begin, item, end);
+}
+
+static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
+{
+    int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi);
+    int64_t next = fmi_blame_death(r, begin, end);
+    fmi_undo_restore(r, begin, next, end);
+    /* The predecessor may have died before it had saved the rows: then they are as they were, and are saved now. */
+    if (r->plan->undo != NULL && atomic_load(&r->progress->undo_of) != begin)
+        fmi_undo_save(r, begin, end);
+    atomic_store(&r->progress->next, next);
+    atomic_store(&r->progress->calling, r->starts);
+    FMI_FAULT("run.lost_chunk");
+    int64_t item = fmi_runner_call(r, begin, end);
+    finish_chunk(r, begin, item, end);
+}
+
+/* ---- taking part ---------------------------------------------------------------------------- */
+
+/* Invariant (2) of job.h. The ticket is stored last: a death before it repeats the reset. */
+static void enter_progress(struct fmi_runner *r, uint64_t ticket)
+{
+    struct fmi_progress_shm *p = r->progress;
+    if (atomic_load_explicit(&p->ticket, memory_order_acquire) == ticket)
+        return;
+    atomic_store_explicit(&p->next, -1, memory_order_relaxed);
+    atomic_store_explicit(&p->piece, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->attempts, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->calling, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->undo_of, -1, memory_order_relaxed);
+    atomic_store_explicit(&p->begin_ticks, fmi_ticks(), memory_order_relaxed);
+    atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->n_lost, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->records, NULL, memory_order_relaxed);
+    FMI_FAULT("run.enter");
+    atomic_store_explicit(&p->ticket, ticket, memory_order_release); /* pairs with fmi_report_collect */
+}
+
+/* 1: a chunk was claimed or stolen; 0: none is left. */
+static int get_chunk(struct fmi_runner *r, struct fmi_span *span)
+{
+    uint32_t want = is_stopped_at(r, 0) ? FMI_RANGE_MAX_GRAINS : next_want(r);
+    int rc = fmi_range_claim(&r->ranges, r->rank, want, span);
+    if (rc != 0 || r->plan->schedule == FM_SCHEDULE_STATIC)
+        return rc;
+    rc = fmi_range_steal(&r->ranges, r->rank, want, span);
+    if (rc == 1)
+        fmi_count(&r->member->n_steals, 1);
+    return rc;
+}
+
+int fmi_runner_run(struct fmi_runner *r, int resume)
+{
+    struct fmi_span span;
+    int rc;
+    enter_progress(r, fmi_job_ticket(atomic_load_explicit(&r->job->word, memory_order_relaxed)));
+    if (resume && (rc = fmi_range_resume(&r->ranges, r->rank, &span)) != 0) {
+        if (rc < 0)
+            return rc;
+        run_lost_chunk(r, &span);
+    }
+    while ((rc = get_chunk(r, &span)) == 1)
+        run_fresh_chunk(r, &span);
+    return rc < 0 ? rc : fmi_ranges_done(&r->ranges);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_RUN_H
+#define FMI_RUN_H
+
+/*
+ * Running a job's items in one process: a worker, the caller that works, or a worker that maps inline. A runner is
+ * private; all that must survive a death is in the job's lines.
+ */
+
+#include "array.h"
+#include "job.h"
+
+struct fmi_runner {
+    const struct fmi_plan *plan;
+    struct fmi_job_shm *job;
+    struct fmi_ranges ranges;
+    struct fmi_progress_shm *progress; /* own */
+    struct fmi_member_shm *member;     /* own: counters */
+    struct fmi_worker_shm *worker;     /* NULL: not a worker process, so nobody can kill it for a limit */
+    int rank, cpu;
+    uint32_t starts;
+    fmi_any_fn *fn;
+
+    uint32_t want;         /* grains of the next claim, FMI_WANT_AUTO */
+    uint64_t target_ticks; /* how long a chunk should last */
+    int64_t item;          /* that runs now, for fm_cancelled */
+
+    char *packed; /* rows with gaps: packed copies for item functions, n_in + 1 of them; NULL without */
+    struct fmi_array_view *views; /* of in[] and out, when packed or undo needs them; NULL otherwise */
+
+    /* Called between chunks when it is not NULL: the caller's progress report. */
+    void (*between)(void *arg);
+    void *between_arg;
+};
+
+/* Prepares a runner to take part in the job. 0; FM_ENOFUNC, FM_ESTALE, -ENOMEM, FM_ECORRUPT. */
+int fmi_runner_init(struct fmi_runner *r);
+void fmi_runner_fini(struct fmi_runner *r);
+
+/*
+ * Takes part until nothing is left to claim or steal. `resume`: first goes on with what a dead process had on this rank.
+ * 1: all items of the job are finished; 0: others still work; FM_ECORRUPT.
+ */
+int fmi_runner_run(struct fmi_runner *r, int resume);
+
+/* call.c: runs items [begin, end) of the chunk in flight, failures included; ends early at `stop`. Returns the first not run. */
+int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t end);
+
+/* The runner whose function this thread is in; NULL outside. */
+const struct fmi_runner *fmi_runner_current(void);
+
+/* blame.c */
+enum { FMI_VERDICT_AGAIN = 1, FMI_VERDICT_GIVE_UP = 2 };
+/* The function returned `code` for `item`, alone. GIVE_UP: a record was written, go on with the next item. */
+int fmi_blame_return(struct fmi_runner *r, int64_t item, int code);
+/* What the death of the predecessor means for the chunk [begin, end) that it had. Returns the item to go on with. */
+int64_t fmi_blame_death(struct fmi_runner *r, int64_t begin, int64_t end);
+
+/* undo.c: FM_IN_PLACE. Saves the output rows of a fresh chunk; restores rows [from, end) of it. */
+void fmi_undo_save(struct fmi_runner *r, int64_t begin, int64_t end);
+void fmi_undo_restore(struct fmi_runner *r, int64_t begin, int64_t from, int64_t end);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker's work: find an open job, take part, look again; sleep when there is none.
+ *
+ * An idle worker spins as long as a wake would cost, then sleeps. The worker on the host thread's own core does not
+ * spin: the host, which is about to publish the next map, would have to wait for the core.
+ */
+#include "clock.h"
+#include "fault.h"
+#include "job.h"
+#include "process.h"
+#include "run.h"
+
+#include <unistd.h>
+
+enum { SPIN_NS = 50000 };
+
+struct server { /* private to the worker */
+    const struct fmi_pool_view *view;
+    int rank;
+    uint32_t starts;
+    int host_cpu;
+    uint64_t exhausted[FMI_POOL_JOBS]; /* by slot: the ticket of a job in which nothing was left to claim */
+};
+
+static struct fmi_job_shm *job_at(const struct server *s, int slot)
+{
+    return &s->view->shm->jobs[slot];
+}
+
+static struct fmi_runner make_runner(const struct server *s, int slot, uint64_t ticket)
+{
+    const struct fmi_pool_view *view = s->view;
+    struct fmi_job_shm *job = job_at(s, slot);
+    return (struct fmi_runner){
+        .plan = &job->plan,
+        .job = job,
+        .ranges = fmi_job_ranges(view, slot, ticket, job->plan.n_grains),
+        .progress = &view->progress[(size_t)slot * (size_t)view->n_ranks + (size_t)s->rank],
+        .member = &view->members[s->rank],
+        .worker = fmi_worker_self(),
+        .rank = s->rank,
+        .cpu = view->cpus[s->rank],
+        .starts = s->starts,
+    };
+}
+
+static void take_part(struct server *s, int slot, uint64_t ticket, int resume)
+{
+    struct fmi_runner runner = make_runner(s, slot, ticket);
+    int rc = fmi_runner_init(&runner);
+    if (rc < 0)
+        fmi_job_fail(runner.job, rc); /* and help to clear the job away */
+    rc = fmi_runner_run(&runner, resume);
+    if (rc < 0)
+        fmi_job_fail(runner.job, rc);
+    if (rc != 0)
+        fmi_job_finish(s->view, slot, ticket);
+    fmi_runner_fini(&runner);
+    s->exhausted[slot] = ticket;
+    s->host_cpu = runner.plan->host_cpu;
+}
+
+/* The rule of `inside` in job.h. */
+static void visit(struct server *s, int slot, uint64_t ticket, int resume)
+{
+    _Atomic uint64_t *inside = &s->view->members[s->rank].inside;
+    atomic_store(inside, fmi_inside(ticket, slot)); /* seq_cst: before the second look; pairs with is_deserted */
+    FMI_FAULT("serve.inside");
+    if (atomic_load(&job_at(s, slot)->word) == fmi_job_word(ticket, FMI_JOB_OPEN))
+        take_part(s, slot, ticket, resume);
+    FMI_FAULT("serve.leave");
+    atomic_store_explicit(inside, 0, memory_order_release); /* pairs with is_deserted */
+}
+
+/* The slot of the open job with the lowest ticket that is not exhausted; -1: none. */
+static int find_job(const struct server *s, uint64_t *ticket)
+{
+    int found = -1;
+    /* acquire: pairs with publish in map.c */
+    uint64_t open = atomic_load_explicit(FMI_POOL_OPEN(s->view->shm), memory_order_acquire);
+    for (; open != 0; open &= open - 1) {
+        int slot = __builtin_ctzll(open);
+        uint64_t word = atomic_load_explicit(&job_at(s, slot)->word, memory_order_acquire);
+        uint64_t candidate = fmi_job_ticket(word);
+        if (fmi_job_state(word) != FMI_JOB_OPEN || s->exhausted[slot] == candidate)
+            continue;
+        if (found < 0 || candidate < *ticket) {
+            found = slot;
+            *ticket = candidate;
+        }
+    }
+    return found;
+}
+
+/* What the predecessor of this process was in the middle of. */
+static void resume(struct server *s)
+{
+    uint64_t inside = atomic_load(&s->view->members[s->rank].inside);
+    int slot = (int)(inside & 255) - 1;
+    if (inside == 0)
+        return;
+    if (slot >= 0 && slot < FMI_POOL_JOBS)
+        visit(s, slot, inside >> 8, 1);
+    atomic_store(&s->view->members[s->rank].inside, 0);
+}
+
+static void sleep_until_published(struct server *s, uint32_t seen)
+{
+    int is_on_host_core = s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
+    fmi_sys_flush_output();
+    fmi_park(&s->view->shm->work, seen, is_on_host_core ? 0 : SPIN_NS, FMI_NEVER);
+}
+
+void fmi_pool_serve(int rank, uint32_t starts, void *arg)
+{
+    static struct server server; /* 4 KiB that the worker's own stack need not hold */
+    server = (struct server){.view = arg, .rank = rank, .starts = starts, .host_cpu = -1};
+    resume(&server);
+    for (;;) {
+        uint32_t seen = fmi_park_seen(&server.view->shm->work);
+        uint64_t ticket = 0;
+        int slot = find_job(&server, &ticket);
+        if (slot >= 0) {
+            visit(&server, slot, ticket, 0);
+            continue;
+        }
+        if (atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0 &&
+            atomic_load(FMI_POOL_OPEN(server.view->shm)) == 0)
+            return;
+        sleep_until_published(&server, seen);
+    }
+}

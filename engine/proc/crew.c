@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* The host's side of a crew: fork the warden, wait for the workers, command, join. The protocol is in crew.h. */
+#include "crew.h"
+
+#include "clock.h"
+#include "error.h"
+#include "heap.h"
+#include "process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { SPIN_NS = 20000 };
+
+size_t fmi_crew_bytes(int n)
+{
+    return sizeof(struct fmi_crew_shm) + (size_t)n * sizeof(struct fmi_worker_shm);
+}
+
+/* Between the forks nothing of the host's may run: its signals stay blocked until the warden is itself. */
+static int fork_warden(struct fmi_crew *crew, int host_pidfd)
+{
+    sigset_t before;
+    fflush(stdout); /* or a worker's exit would print the host's text again */
+    fflush(stderr);
+    fmi_sys_block_signals(&before);
+    pid_t pid = fmi_sys_fork();
+    if (pid == 0)
+        fmi_warden_run(&crew->plan, host_pidfd, crew->bell);
+    crew->warden_pid = pid;
+    fmi_sys_restore_signals(&before);
+    return pid < 0 ? fmi_error(pid, "the warden cannot be forked: %s", fm_strerror(pid)) : 0;
+}
+
+static int open_descriptors(struct fmi_crew *crew, int *host_pidfd)
+{
+    *host_pidfd = fmi_sys_pidfd_open(getpid());
+    if (*host_pidfd < 0)
+        return fmi_error(*host_pidfd, "pidfd_open: %s (Linux 5.3 or newer is needed; see ulimit -n)",
+                         fm_strerror(*host_pidfd));
+    crew->bell = fmi_sys_eventfd();
+    if (crew->bell >= 0)
+        return 0;
+    close(*host_pidfd);
+    return fmi_error(crew->bell, "eventfd: %s (see ulimit -n)", fm_strerror(crew->bell));
+}
+
+static int start_warden(struct fmi_crew *crew)
+{
+    int host_pidfd;
+    int rc = open_descriptors(crew, &host_pidfd);
+    if (rc != 0)
+        return rc;
+    rc = fork_warden(crew, host_pidfd);
+    close(host_pidfd);
+    if (rc == 0) {
+        crew->warden_pidfd = fmi_sys_pidfd_open(crew->warden_pid);
+        if (crew->warden_pidfd >= 0)
+            return 0;
+        rc = fmi_error(crew->warden_pidfd, "pidfd_open: %s", fm_strerror(crew->warden_pidfd));
+        struct fmi_exit ignored;
+        fmi_sys_kill(crew->warden_pid); /* not reaped, so the pid is still its own */
+        fmi_sys_reap(crew->warden_pid, &ignored);
+    }
+    close(crew->bell);
+    return rc;
+}
+
+/* 1: all ready; 0: not yet; < 0: one of them cannot start. */
+static int check_ready(struct fmi_crew *crew)
+{
+    struct fmi_crew_shm *shm = crew->plan.shm;
+    int n_ready = 0;
+    for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
+        struct fmi_worker_shm *worker = &shm->workers[rank];
+        int code = atomic_load(&worker->init_code);
+        if (code != 0)
+            return fmi_error(FM_EINIT, "the initializer returned %d in worker %d", code, rank);
+        uint32_t died = atomic_load_explicit(&worker->death.starts, memory_order_acquire);
+        if (died != 0)
+            return fmi_error(FM_EINIT, "worker %d ended while it started (%s %d)", rank,
+                             worker->death.how == FMI_DEATH_EXIT ? "exit" : "signal",
+                             worker->death.number);
+        n_ready += atomic_load_explicit(&worker->ready, memory_order_acquire) != 0; /* pairs with enter_work */
+    }
+    if (atomic_load(&shm->state) == FMI_CREW_BROKEN)
+        return fmi_error(atomic_load(&shm->why), "workers cannot be forked: %s",
+                         fm_strerror(atomic_load(&shm->why)));
+    return n_ready == crew->plan.n - crew->plan.first;
+}
+
+static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
+{
+    struct fmi_crew_shm *shm = crew->plan.shm;
+    for (;;) {
+        uint32_t seen = fmi_park_seen(&shm->events);
+        uint32_t life = atomic_load(&shm->life.word);
+        int rc = check_ready(crew);
+        if (rc != 0) {
+            crew->life_value = life;
+            return rc < 0 ? rc : 0;
+        }
+        if ((life & FMI_LIFE_OVER) != 0)
+            return fmi_error(FM_EBROKEN, "the warden died while the pool started");
+        rc = fmi_park_alive(&shm->events, seen, SPIN_NS, &shm->life.word, life, deadline_ns);
+        if (rc == -ETIMEDOUT)
+            return fmi_error(-ETIMEDOUT, "the workers are not ready within start_timeout");
+    }
+}
+
+int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64_t timeout)
+{
+    *crew = (struct fmi_crew){.plan = *plan, .warden_pidfd = -1, .bell = -1};
+    fmi_park_init(&plan->shm->events);
+    atomic_store(&plan->shm->command, FMI_COMMAND_RUN);
+    atomic_store(&plan->shm->state, FMI_CREW_RUNNING);
+    int rc = start_warden(crew);
+    if (rc != 0)
+        return rc;
+    rc = await_ready(crew, fmi_deadline_after(timeout));
+    if (rc == 0)
+        return 0;
+    fmi_crew_command(crew, FMI_COMMAND_KILL);
+    if (fmi_crew_join(crew, FM_SECONDS(5)) != 0) {
+        fmi_sys_pidfd_kill(crew->warden_pidfd);
+        fmi_crew_join(crew, FM_SECONDS(5));
+    }
+    fmi_crew_close(crew);
+    return rc;
+}
+
+void fmi_crew_command(struct fmi_crew *crew, uint32_t command)
+{
+    uint32_t seen = atomic_load(&crew->plan.shm->command);
+    while (seen < command && !atomic_compare_exchange_weak(&crew->plan.shm->command, &seen, command))
+        ;
+    fmi_sys_eventfd_ring(crew->bell);
+}
+
+void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns)
+{
+    atomic_store(&crew->plan.shm->tick_ns, tick_ns);
+    fmi_sys_eventfd_ring(crew->bell);
+}
+
+int fmi_crew_is_alive(const struct fmi_crew *crew)
+{
+    return atomic_load(&crew->plan.shm->life.word) == crew->life_value;
+}
+
+int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
+{
+    return fmi_sys_await_pidfd(crew->warden_pidfd, fmi_deadline_after(timeout));
+}
+
+void fmi_crew_close(struct fmi_crew *crew)
+{
+    fmi_heap_recover(crew->warden_pid);
+    for (int rank = crew->plan.first; rank < crew->plan.n; rank++)
+        fmi_heap_recover((int)atomic_load(&crew->plan.shm->workers[rank].pid));
+    close(crew->warden_pidfd);
+    close(crew->bell);
+    crew->warden_pidfd = crew->bell = -1;
+}

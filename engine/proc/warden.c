@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The warden: forks workers, replaces the dead, enforces time limits, ends with the host.
+ *
+ * It sleeps in poll() on three descriptors: SIGCHLD (a worker ended), the host's pidfd (the host ended) and the bell (the host
+ * commands). What it knows of its workers, their pids above all, is in private memory; from shared memory it reads
+ * the command, the tick, and what workers say of themselves, and believes none of it beyond its effect on that worker.
+ *
+ * A call's time is counted by the warden's own ticks: while the whole process tree is stopped, none pass.
+ */
+#include "crew.h"
+
+#include "cgroup.h"
+#include "clock.h"
+#include "heap.h"
+#include "message.h"
+#include "process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    MAX_START_DEATHS = 8,           /* in a row, and two for each worker, before a crew is broken */
+    RETRY_FORK_MS = 20,
+    GIVE_UP_FORK_MS = 5000,
+};
+
+struct ward { /* one worker, as the warden knows it */
+    pid_t pid;            /* 0: none */
+    uint32_t starts;
+    uint64_t call;        /* the limited call that was seen running */
+    int64_t call_ns;      /* for how long */
+    uint64_t killed_call; /* killed because of that call; 0: not killed */
+};
+
+struct warden {
+    const struct fmi_crew_plan *plan;
+    struct fmi_crew_shm *shm;
+    struct ward *wards; /* by rank */
+    int host_pidfd, bell, children;
+    int start_deaths;         /* in a row */
+    int64_t fork_failing_ns;  /* since when; 0: it is not */
+    int64_t last_tick_ns;
+    uint64_t oom_kills;
+};
+
+static void wake_everyone(struct warden *w, int rank)
+{
+    w->plan->on_death(rank, w->plan->arg);
+    fmi_park_wake(&w->shm->events);
+}
+
+static void break_crew(struct warden *w, int why)
+{
+    atomic_store(&w->shm->why, why);
+    atomic_store(&w->shm->state, FMI_CREW_BROKEN);
+    wake_everyone(w, w->plan->first);
+}
+
+static int is_ward(pid_t pid, void *arg)
+{
+    struct warden *w = arg;
+    for (int rank = w->plan->first; rank < w->plan->n; rank++)
+        if (w->wards[rank].pid == pid)
+            return 1;
+    return 0;
+}
+
+static int rank_of(struct warden *w, pid_t pid)
+{
+    for (int rank = w->plan->first; rank < w->plan->n; rank++)
+        if (w->wards[rank].pid == pid)
+            return rank;
+    return -1;
+}
+
+/* starts is raised before the fork, so that a worker can be sure of its own number. */
+static int start_worker(struct warden *w, int rank)
+{
+    struct fmi_worker_shm *shared = &w->shm->workers[rank];
+    struct ward *ward = &w->wards[rank];
+    uint32_t starts = ward->starts + 1;
+    pid_t self = getpid();
+    atomic_store(&shared->starts, starts);
+    atomic_store(&shared->call, 0);
+    pid_t pid = fmi_sys_fork();
+    if (pid == 0)
+        fmi_worker_run(w->plan, rank, starts, self);
+    if (pid < 0)
+        return pid;
+    *ward = (struct ward){.pid = pid, .starts = starts};
+    atomic_store(&shared->pid, (uint32_t)pid);
+    return 0;
+}
+
+static void start_missing(struct warden *w)
+{
+    for (int rank = w->plan->first; rank < w->plan->n; rank++) {
+        struct ward *ward = &w->wards[rank];
+        int has_left = ward->starts != 0 && atomic_load(&w->shm->workers[rank].left) == ward->starts;
+        if (ward->pid != 0 || has_left)
+            continue;
+        int rc = start_worker(w, rank);
+        if (rc == 0) {
+            w->fork_failing_ns = 0;
+            continue;
+        }
+        if (w->fork_failing_ns == 0)
+            w->fork_failing_ns = fmi_now_ns();
+        else if (fmi_now_ns() - w->fork_failing_ns > GIVE_UP_FORK_MS * (int64_t)1000000)
+            break_crew(w, rc);
+        return; /* the poll loop tries again */
+    }
+}
+
+static uint32_t how_it_died(struct warden *w, int rank, const struct fmi_exit *end)
+{
+    const struct ward *ward = &w->wards[rank];
+    if (end->signal == 0)
+        return FMI_DEATH_EXIT;
+    if (end->signal != SIGKILL)
+        return FMI_DEATH_SIGNAL;
+    if (ward->killed_call != 0)
+        return atomic_load(&w->shm->workers[rank].call) == ward->killed_call ? FMI_DEATH_TIMEOUT
+                                                                            : FMI_DEATH_LATE;
+    uint64_t kills = fmi_sys_cgroup_oom_kills();
+    uint32_t how = kills > w->oom_kills ? FMI_DEATH_OOM : FMI_DEATH_SIGNAL;
+    w->oom_kills = kills;
+    return how;
+}
+
+static void publish_death(struct warden *w, int rank, const struct fmi_exit *end)
+{
+    struct fmi_worker_shm *shared = &w->shm->workers[rank];
+    struct ward *ward = &w->wards[rank];
+    struct fmi_death_shm *death = &shared->death;
+    death->how = how_it_died(w, rank, end);
+    death->number = end->signal != 0 ? end->signal : end->code;
+    death->pid = ward->pid;
+    death->end_ns = fmi_now_ns();
+    death->peak_bytes = end->peak_bytes;
+    atomic_store(&shared->pid, 0);
+    /* release: pairs with fmi_worker_death and check_ready */
+    atomic_store_explicit(&death->starts, ward->starts, memory_order_release);
+    atomic_fetch_add_explicit(&w->shm->deaths, 1, memory_order_relaxed); /* a counter for people */
+}
+
+static void bury_worker(struct warden *w, int rank)
+{
+    struct fmi_worker_shm *shared = &w->shm->workers[rank];
+    struct ward *ward = &w->wards[rank];
+    struct fmi_exit end;
+    int was_ready = atomic_load(&shared->ready) == ward->starts;
+    int has_left = atomic_load(&shared->left) == ward->starts;
+    fmi_heap_recover(ward->pid); /* before the reaping: its pid is its own until then */
+    if (fmi_sys_reap(ward->pid, &end) != 0)
+        return;
+    if (has_left) {
+        ward->pid = 0;
+        atomic_store(&shared->pid, 0);
+        return;
+    }
+    publish_death(w, rank, &end);
+    ward->pid = 0;
+    w->start_deaths = was_ready ? 0 : w->start_deaths + 1;
+    if (w->start_deaths > MAX_START_DEATHS + 2 * w->plan->n)
+        break_crew(w, FM_EINIT);
+}
+
+/* Returns 1 if any process ended. */
+static int bury_the_dead(struct warden *w)
+{
+    int any = 0;
+    for (pid_t pid = fmi_sys_ended_child(); pid > 0; pid = fmi_sys_ended_child()) {
+        int rank = rank_of(w, pid);
+        struct fmi_exit ignored;
+        any = 1;
+        if (rank < 0) {
+            fmi_sys_reap(pid, &ignored); /* a grandchild whose parent died before it */
+            continue;
+        }
+        bury_worker(w, rank);
+        if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING &&
+            atomic_load(&w->shm->command) != FMI_COMMAND_KILL)
+            start_missing(w);
+        wake_everyone(w, rank);
+    }
+    return any;
+}
+
+static void check_limits(struct warden *w, int64_t tick_ns)
+{
+    int64_t now = fmi_now_ns(), passed = now - w->last_tick_ns;
+    w->last_tick_ns = now;
+    if (passed > 2 * tick_ns)
+        passed = 2 * tick_ns; /* the tree was stopped */
+    for (int rank = w->plan->first; rank < w->plan->n; rank++) {
+        struct ward *ward = &w->wards[rank];
+        uint64_t call = atomic_load(&w->shm->workers[rank].call);
+        if (call != ward->call || call % 2 == 0) {
+            ward->call = call;
+            ward->call_ns = 0;
+            continue;
+        }
+        ward->call_ns += passed;
+        int64_t limit_ns = atomic_load(&w->shm->workers[rank].limit_ns);
+        if (ward->call_ns >= limit_ns && limit_ns > 0 && ward->pid != 0 && ward->killed_call == 0) {
+            ward->killed_call = call;
+            fmi_sys_kill(ward->pid);
+        }
+    }
+}
+
+static int count_workers(const struct warden *w)
+{
+    int n = 0;
+    for (int rank = w->plan->first; rank < w->plan->n; rank++)
+        n += w->wards[rank].pid != 0;
+    return n;
+}
+
+static _Noreturn void end_everything(struct warden *w, uint32_t state)
+{
+    for (int rank = w->plan->first; rank < w->plan->n; rank++)
+        fmi_sys_kill(w->wards[rank].pid);
+    struct fmi_exit ignored;
+    int n_found;
+    do { /* orphans of orphans appear as their parents die */
+        n_found = 0;
+        fmi_sys_kill_children(is_ward, w);
+        pid_t pid = fmi_sys_ended_child();
+        struct pollfd wait = {.fd = w->children, .events = POLLIN};
+        if (pid == 0 && poll(&wait, 1, 100) >= 0)
+            fmi_sys_drain(w->children);
+        for (; pid > 0; pid = fmi_sys_ended_child()) {
+            fmi_heap_recover(pid);
+            fmi_sys_reap(pid, &ignored);
+        }
+        n_found = pid != -ECHILD;
+    } while (n_found);
+    if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING)
+        atomic_store(&w->shm->state, state);
+    wake_everyone(w, w->plan->first);
+    _exit(0);
+}
+
+static int poll_timeout_ms(const struct warden *w, int64_t tick_ns)
+{
+    if (w->fork_failing_ns != 0)
+        return RETRY_FORK_MS;
+    if (tick_ns <= 0)
+        return -1;
+    return tick_ns < 1000000 ? 1 : (int)(tick_ns / 1000000);
+}
+
+static void set_up(struct warden *w)
+{
+    fmi_sys_set_name("fm-warden");
+    fmi_log_set_name("warden");
+    fmi_sys_become_subreaper();
+    fmi_sys_reset_signals(); /* a host that ignores SIGCHLD would have the kernel reap ours */
+    fmi_sys_stdin_from_null();
+    w->wards = calloc((size_t)w->plan->n, sizeof *w->wards);
+    w->children = fmi_sys_signalfd(SIGCHLD);
+    w->oom_kills = fmi_sys_cgroup_oom_kills();
+    if (w->wards == NULL || w->children < 0) {
+        break_crew(w, w->wards == NULL ? -ENOMEM : w->children);
+        _exit(1);
+    }
+}
+
+_Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, int host_pidfd, int bell)
+{
+    struct warden w = {.plan = plan, .shm = plan->shm, .host_pidfd = host_pidfd, .bell = bell};
+    fmi_sys_life_begin(&w.shm->life);
+    fmi_park_wake(&w.shm->events); /* the host waits on a life that has begun */
+    set_up(&w);
+    start_missing(&w);
+    for (;;) {
+        int64_t tick_ns = atomic_load(&w.shm->tick_ns);
+        struct pollfd fds[] = {{.fd = w.children, .events = POLLIN},
+                               {.fd = host_pidfd, .events = POLLIN},
+                               {.fd = bell, .events = POLLIN}};
+        if (poll(fds, 3, poll_timeout_ms(&w, tick_ns)) < 0 && errno != EINTR)
+            end_everything(&w, FMI_CREW_BROKEN);
+        if (fds[1].revents != 0)
+            end_everything(&w, FMI_CREW_OVER);
+        fmi_sys_drain(bell);
+        fmi_sys_drain(w.children);
+        if (bury_the_dead(&w))
+            fmi_sys_kill_children(is_ward, &w);
+        uint32_t command = atomic_load(&w.shm->command);
+        if (command == FMI_COMMAND_KILL || atomic_load(&w.shm->state) == FMI_CREW_BROKEN)
+            end_everything(&w, FMI_CREW_OVER);
+        if (w.fork_failing_ns != 0)
+            start_missing(&w);
+        if (command == FMI_COMMAND_LEAVE && count_workers(&w) == 0)
+            end_everything(&w, FMI_CREW_OVER);
+        if (tick_ns > 0)
+            check_limits(&w, tick_ns);
+    }
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_MEMORY_H
+#define FMI_MEMORY_H
+
+/* Shared memory objects, mappings, and pages. Sizes in bytes; every function returns 0 or -errno. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum fmi_backing { FMI_BACKING_MEMFD = 1, FMI_BACKING_SHM_OPEN = 2 };
+
+/*
+ * Makes a nameless shared-memory object of `bytes` (sparse). MEMFD: sealed against shrinking and growing, not
+ * limited by /dev/shm. SHM_OPEN: a random name, exclusive, mode 0600, unlinked at once.
+ */
+int fmi_sys_shm_create(int *fd, int backing, size_t bytes);
+
+/* The largest object that RLIMIT_FSIZE lets this process make; SIZE_MAX without a limit. */
+size_t fmi_sys_file_limit(void);
+
+/* Maps `bytes` of `fd` shared at `hint`, or nowhere: -EEXIST if the addresses are taken. */
+int fmi_sys_map_at(void *hint, int fd, size_t bytes);
+
+/* Maps private zeroed pages anywhere, without swap reservation. */
+int fmi_sys_map_private(void **out, size_t bytes);
+void fmi_sys_unmap(void *p, size_t bytes);
+
+/* A private page that reads 0 in every forked child; NULL where the kernel cannot. */
+void *fmi_sys_map_wiped_on_fork(void);
+
+/* Makes the pages inaccessible to this process and those that it forks from now on. */
+int fmi_sys_protect_none(void *p, size_t bytes);
+/* Undoes that. */
+int fmi_sys_unprotect(void *p, size_t bytes);
+
+/*
+ * Allocates the pages of [offset, offset + bytes) of the object, mapped at `mapped`, so that no touch can fail: -ENOSPC,
+ * -ENOMEM. In slices with signals blocked, because an interrupted slice starts again. `fd` is used if it is still the object
+ * `inode`: a host may have closed it, and then the mapping is populated instead.
+ */
+int fmi_sys_reserve(int fd, uint64_t inode, size_t offset, void *mapped, size_t bytes);
+
+/* Gives the pages back to the kernel; they read 0 afterwards. */
+int fmi_sys_punch(void *mapped, size_t bytes);
+
+uint64_t fmi_sys_inode(int fd); /* 0 on error */
+
+/* Bytes that can be allocated now: the machine's available memory and the cgroup's headroom. */
+int64_t fmi_sys_memory_left(void);
+
+size_t fmi_sys_page_bytes(void);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKMAP_FORKMAP_H
+#define FORKMAP_FORKMAP_H
+
+/** @file forkmap.h  The whole of the public API. */
+
+#include <forkmap/array.h>
+#include <forkmap/log.h>
+#include <forkmap/machine.h>
+#include <forkmap/pool.h>
+#include <forkmap/status.h>
+
+#define FM_VERSION "0.1.0"
+
+#endif

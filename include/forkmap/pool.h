@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKMAP_POOL_H
+#define FORKMAP_POOL_H
+
+/**
+ * @file pool.h
+ * A pool of pinned worker processes, and maps over shared arrays.
+ *
+ * The item axis is axis 0: an item is a row of the input, a result a row of the output. Results are
+ * written where the caller reads them. Nothing that a function does in a worker can hurt the caller:
+ * a crash, an exit or an endless loop becomes a record that names the item.
+ */
+
+#include <forkmap/array.h>
+#include <forkmap/machine.h>
+#include <forkmap/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FM_MAX_WORKERS 1023
+#define FM_MAX_COLUMNS 16
+
+typedef struct fm_pool fm_pool;
+
+/* ---- functions ------------------------------------------------------------------------------ */
+
+/** Consecutive items for a chunk function. Row r of column k is at (char *)in[k] + r * in_stride[k]. */
+typedef struct fm_chunk {
+    int64_t begin;                             /**< number of the first item */
+    int64_t count;                             /**< items, >= 1 */
+    int n_in;                                  /**< columns; 0 for a range */
+    const void *in[FM_MAX_COLUMNS];            /**< the chunk's first row in each column */
+    int64_t in_stride[FM_MAX_COLUMNS];         /**< [bytes] from row to row; 0 for a broadcast column */
+    const fm_array *in_array[FM_MAX_COLUMNS];  /**< the whole column, for its shape and inner strides */
+    void *out;                                 /**< the chunk's first result row; NULL without output */
+    int64_t out_stride;                        /**< [bytes] */
+    const fm_array *out_array;                 /**< the whole output; NULL without output */
+} fm_chunk;
+
+/**
+ * Item function: one item in, one result out. Returns 0, or any other value to fail the item.
+ * `item` is a packed row in C order (for a range: an int64_t), `result` a packed row to be written whole.
+ * Runs at least once per item: items of a crashed worker run again. Must not keep the pointers.
+ */
+typedef int fm_item_fn(const void *item, void *result, void *arg);
+
+/** The same with one pointer per column. */
+typedef int fm_star_fn(const void *const items[], void *result, void *arg);
+
+/** Chunk function: a run of items, so that the loop is the caller's. A failing chunk is split and rerun. */
+typedef int fm_chunk_fn(const fm_chunk *chunk, void *arg);
+
+/**
+ * Defines chunk function `name` from an expression of one item: `x` is the item (type `in`), `i` its
+ * number (int64_t), and the value is stored as type `out`.
+ *     FM_CHUNK_FN(square, double, double, x * x)
+ */
+#define FM_CHUNK_FN(name, in_type, out_type, expr)                                                 \
+    int name(const fm_chunk *chunk, void *arg)                                                     \
+    {                                                                                              \
+        const char *fm_in = (const char *)chunk->in[0];                                            \
+        char *fm_out = (char *)chunk->out;                                                         \
+        (void)arg;                                                                                 \
+        for (int64_t fm_k = 0; fm_k < chunk->count; fm_k++) {                                      \
+            const int64_t i = chunk->begin + fm_k;                                                 \
+            const in_type x = *(const in_type *)(fm_in + fm_k * chunk->in_stride[0]);              \
+            (void)i;                                                                               \
+            *(out_type *)(fm_out + fm_k * chunk->out_stride) = (expr);                             \
+        }                                                                                          \
+        return 0;                                                                                  \
+    }
+
+/* ---- pool ----------------------------------------------------------------------------------- */
+
+enum fm_caller {
+    FM_CALLER_SLEEPS = 1, /**< default: W worker processes; the caller is isolated from the functions */
+    FM_CALLER_WORKS = 2   /**< W - 1 workers and the caller: lowest latency, its share is not isolated */
+};
+
+typedef struct fm_pool_opts {
+    size_t struct_size;
+    int workers;              /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
+    int pin;                  /**< an fm_pin; 0: FM_PIN_CORE */
+    int caller;               /**< an fm_caller; 0: FM_CALLER_SLEEPS */
+    int (*initializer)(int rank, void *arg); /**< runs in each worker, and each replacement, before work */
+    int (*finalizer)(int rank, void *arg);   /**< runs in each worker that leaves in order */
+    void *init_arg;           /**< for both; as the caller's memory was at open, or a heap pointer */
+    size_t stack_bytes;       /**< stack of a worker's function; 0: RLIMIT_STACK, 8 MiB if unlimited */
+    int inner_threads;        /**< OMP_NUM_THREADS and the like in workers; 0: 1; -1: leave as it is */
+    int64_t start_timeout;    /**< [ns] until all workers are ready; 0: 60 s */
+} fm_pool_opts;
+#define FM_POOL_OPTS(...) (&(fm_pool_opts){.struct_size = sizeof(fm_pool_opts), __VA_ARGS__})
+
+/**
+ * Opens a pool: forks one warden, which forks and watches the workers. All workers are ready at return.
+ * @param out   the pool; NULL on failure
+ * @param opts  FM_POOL_OPTS(...), or NULL for one isolated worker per usable core
+ * @return 0; `-EINVAL` an option out of range; FM_EINIT an initializer failed or a worker died in it
+ *         (detail: rank and how); `-ETIMEDOUT` not ready within start_timeout; `-EAGAIN` no process
+ *         could be forked; `-ENOMEM`, `-ENOSPC`, `-EMFILE`
+ * State after an error: everything is undone, no process is left.
+ * Undefined: memory that the caller changes after the open is not seen by workers, unless it lies in the
+ *   heap. In a process with several threads, a function that needs a lock which another thread held at the
+ *   open hangs.
+ * Blocks / thread-safety: until the workers are ready; any thread.
+ * Source: multiprocessing.Pool.
+ */
+FM_API FM_NODISCARD int fm_pool_open(fm_pool **out, const fm_pool_opts *opts);
+
+/** No new maps from now on (they get FM_ECLOSED); those that run are finished. 0, -EINVAL, FM_EFORKED. */
+FM_API int fm_pool_close(fm_pool *pool);
+
+/** Ends all workers at once; maps that run return FM_ECANCELLED. 0, -EINVAL, FM_EFORKED. */
+FM_API int fm_pool_terminate(fm_pool *pool);
+
+/**
+ * Waits until every process of the pool has ended.
+ * @return 0; `-EBUSY` neither closed nor terminated; `-ETIMEDOUT`; `-EINVAL`; FM_EFORKED
+ */
+FM_API int fm_pool_join(fm_pool *pool, int64_t timeout);
+
+/**
+ * Terminates the pool if it is open, waits for its processes and frees it. NULL is ignored. A map in another
+ * thread returns FM_ECANCELLED first. In a forked child it does nothing.
+ * @return 0; `-EINVAL` it is destroyed already; FM_EFORKED
+ */
+FM_API int fm_pool_destroy(fm_pool *pool);
+
+/** Number of workers, the caller included when it works. `-EINVAL` for NULL. */
+FM_API int fm_pool_workers(const fm_pool *pool);
+
+typedef struct fm_pool_counters {
+    uint64_t maps;        /**< finished */
+    uint64_t steals;      /**< ranges taken from another worker */
+    uint64_t deaths;      /**< workers that died before they were told to leave */
+    uint64_t reruns;      /**< items or pieces of chunks that were started again */
+    uint64_t undo_bytes;  /**< restored before a rerun, FM_IN_PLACE */
+} fm_pool_counters;
+/** Counters since the open. 0, -EINVAL, FM_EFORKED. */
+FM_API int fm_pool_stats(fm_pool *pool, fm_pool_counters *out);
+
+typedef struct fm_worker_info {
+    int pid;   /**< 0 while it is being replaced; the caller's own for rank 0 when the caller works */
+    int cpu;   /**< where it is pinned, -1: not pinned */
+    int starts; /**< processes that had this rank so far */
+} fm_worker_info;
+/** Who has a rank now. A snapshot. 0, -EINVAL, FM_EFORKED. */
+FM_API int fm_pool_worker(fm_pool *pool, int rank, fm_worker_info *out);
+/** The warden's pid, for tests and monitors; `-EINVAL`, FM_EFORKED. */
+FM_API int fm_pool_warden_pid(fm_pool *pool);
+
+/* ---- maps ----------------------------------------------------------------------------------- */
+
+enum fm_schedule {
+    FM_SCHEDULE_AUTO = 1,    /**< default: own range first, then steal; chunk length follows time */
+    FM_SCHEDULE_STATIC = 2,  /**< own range in one chunk (or in chunks of `chunk`), no stealing */
+    FM_SCHEDULE_DYNAMIC = 3, /**< chunks of `chunk` (default 1), stealing */
+    FM_SCHEDULE_GUIDED = 4   /**< chunks of a share of what is left, at least `chunk`, stealing */
+};
+#define FM_CHUNK_PYTHON ((int64_t)-1) /**< ceil(n / (4 W)), as multiprocessing.Pool.map */
+
+enum fm_on_error {
+    FM_ON_ERROR_STOP = 1,    /**< default: the lowest failed item ends the map; later items may be skipped */
+    FM_ON_ERROR_CONTINUE = 2 /**< every item is tried */
+};
+
+enum fm_item_state { /* in `status` arrays and records */
+    FM_ITEM_DONE = 1,
+    FM_ITEM_FAILED = 2,        /**< the function returned non-zero */
+    FM_ITEM_CRASHED = 3,       /**< its worker died by a signal or exited */
+    FM_ITEM_TIMEOUT = 4,
+    FM_ITEM_OUT_OF_MEMORY = 5,
+    FM_ITEM_CANCELLED = 6      /**< never run to its end */
+};
+/** "done", "failed", ... */
+FM_API const char *fm_item_state_name(int state);
+
+#define FM_IN_PLACE 1u /**< map flag: output may be the input; undo copies make reruns right */
+
+typedef struct fm_progress {
+    int64_t n_items;
+    int64_t n_done;   /**< finished, however they ended */
+    int64_t n_failed;
+    double seconds;   /**< since the map began */
+} fm_progress;
+
+typedef struct fm_map_opts {
+    size_t struct_size;
+    int64_t chunk;           /**< [items]; 0: automatic; FM_CHUNK_PYTHON */
+    int schedule;            /**< an fm_schedule; 0: FM_SCHEDULE_AUTO */
+    int on_error;            /**< an fm_on_error; 0: FM_ON_ERROR_STOP */
+    unsigned flags;          /**< FM_IN_PLACE */
+    int retries;             /**< further attempts for a failed item; 0 .. 1000 */
+    void *arg;               /**< third (second) parameter of the function */
+    size_t arg_bytes;        /**< > 0: that many bytes at arg are copied into the job; 0: pointer as it is */
+    int64_t item_timeout;    /**< [ns] wall time of one item, or one call of a chunk function; 0: none */
+    double timeout_factor;   /**< limit as a multiple of the running median of item times; 0: none */
+    int64_t max_failures;    /**< continue: give up after so many; 0: no limit */
+    fm_array *status;        /**< NULL, or u8 with one element per item: its fm_item_state */
+    int (*progress)(const fm_progress *p, void *arg); /**< called by the caller's thread; non-zero cancels */
+    void *progress_arg;
+    int64_t progress_interval; /**< [ns]; 0: 100 ms */
+} fm_map_opts;
+#define FM_MAP_OPTS(...) (&(fm_map_opts){.struct_size = sizeof(fm_map_opts), __VA_ARGS__})
+
+/**
+ * Maps an item function over the rows of `in`; row i of `out` becomes the result of row i.
+ * @param pool  an open pool
+ * @param fn    runs in the workers; a function of any loaded module, also one opened after the pool
+ * @param in    array in the heap, shape (n, ...), any order
+ * @param out   array in the heap, shape (n, ...); may be NULL; must not overlap `in` without FM_IN_PLACE
+ * @param opts  FM_MAP_OPTS(...), or NULL
+ * @return 0: every item is done. Otherwise the code of the lowest item that is not: FM_ETASK, FM_ECRASHED,
+ *         FM_ETIMEOUT, FM_EOOM (fm_pool_failures() has the records); FM_ECANCELLED; FM_EBROKEN the warden is
+ *         gone or workers cannot start; FM_ECLOSED; FM_EFORKED; FM_ECORRUPT; FM_ESTALE, FM_ENOFUNC the workers
+ *         cannot load the function's module; `-EINVAL` wrong shapes or options, overlap, arrays outside the
+ *         heap (detail); `-ENOMEM`
+ * State after an error: rows of items that are done are right, others undefined (FM_IN_PLACE: as before the
+ *   map). A `-EINVAL` changed nothing.
+ * n = 0 is a map that is done.
+ * Blocks / thread-safety: until the map ends; several threads may map on one pool. Inside a worker the map runs
+ *   inline.
+ * Source: multiprocessing.Pool.map.
+ */
+FM_API FM_NODISCARD int fm_pool_map(fm_pool *pool, fm_item_fn *fn, fm_array *in, fm_array *out,
+                                    const fm_map_opts *opts);
+
+/** fm_pool_map() with a chunk function. */
+FM_API FM_NODISCARD int fm_pool_map_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *in, fm_array *out,
+                                           const fm_map_opts *opts);
+
+/** fm_pool_map() over the numbers begin .. end-1 (each an int64_t); row 0 of `out` belongs to `begin`. */
+FM_API FM_NODISCARD int fm_pool_map_range(fm_pool *pool, fm_item_fn *fn, int64_t begin, int64_t end,
+                                          fm_array *out, const fm_map_opts *opts);
+
+/** fm_pool_map_range() with a chunk function: chunk->begin counts from `begin`, chunk->n_in is 0. */
+FM_API FM_NODISCARD int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn, int64_t begin,
+                                                 int64_t end, fm_array *out, const fm_map_opts *opts);
+
+/**
+ * Maps over several arrays at once: item i is row i of every column. A column with one row is
+ * broadcast; other lengths must agree (`-EINVAL`).
+ * @param columns  n arrays, 1 .. FM_MAX_COLUMNS
+ * Source: multiprocessing.Pool.starmap.
+ */
+FM_API FM_NODISCARD int fm_pool_starmap(fm_pool *pool, fm_star_fn *fn, fm_array *const *columns, int n,
+                                        fm_array *out, const fm_map_opts *opts);
+
+/** fm_pool_starmap() with a chunk function. */
+FM_API FM_NODISCARD int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *columns,
+                                               int n, fm_array *out, const fm_map_opts *opts);
+
+typedef struct fm_failure {
+    int64_t item;          /**< number of the item (counted from `begin` for a range) */
+    int state;             /**< an fm_item_state other than DONE */
+    int code;              /**< what the function returned, or the exit status; 0 for a signal */
+    int signal;            /**< that killed the worker; 0: none */
+    int attempt;           /**< the attempt that this was, from 1 */
+    int worker;            /**< rank */
+    int pid;               /**< of the worker process */
+    int cpu;               /**< where it was pinned, -1: not */
+    int stack_overflow;    /**< 1: the fault lies in the stack's guard */
+    uint64_t address;      /**< faulting address of SIGSEGV, SIGBUS, SIGILL, SIGFPE; else 0 */
+    int64_t begin_ns;      /**< CLOCK_MONOTONIC [ns] when the chunk in flight began, end_ns: when it failed */
+    int64_t end_ns;
+    int64_t peak_bytes;    /**< largest resident size of the worker */
+    char note[96];         /**< last fm_note() of the function, "" if none */
+} fm_failure;
+
+/**
+ * The records of the last map that this thread ran on the pool, lowest item first.
+ * @param list  gets up to n records; may be NULL when n is 0
+ * @return number of records there are (may exceed n); `-EINVAL`, FM_EFORKED
+ */
+FM_API int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n);
+
+/* ---- inside functions ------------------------------------------------------------------------ */
+
+/** Rank of the worker that runs this, 0 .. W-1; -1 outside. A result must not depend on it. */
+FM_API int fm_worker_rank(void);
+/** Leaves a note (printf) for the failure record, should this item fail. Cheap; up to 95 bytes. */
+FM_API void fm_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** 1 if the map that this function serves was cancelled, or this item is no longer wanted; poll it in long items. */
+FM_API int fm_cancelled(void);
+
+static inline void fm_pool_auto(fm_pool **pool)
+{
+    fm_pool_destroy(*pool);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKMAP_PARAMS_H
+#define FORKMAP_PARAMS_H
+
+/*
+ * Shared by the kernels' bind functions: parameters by key, a context in the heap, data files,
+ * errors.
+ */
+
+#include "kernels.h"
+
+/* Notes the detail for fmk_error_detail() and returns `code`. */
+int fmk_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void fmk_error_clear(void);
+
+/*
+ * The kernel's parameters with the user's values where given; `merged` gets FMK_MAX_PARAMS entries.
+ * -EINVAL for a key that the kernel does not have.
+ */
+int fmk_params_merge(const struct fmk_kernel *kernel, const struct fmk_param *user,
+                     struct fmk_param *merged);
+
+/* The value of a key that the table has. -EINVAL with the bounds in the detail. */
+int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min, int64_t max,
+                  int64_t *out);
+int fmk_param_real(const struct fmk_param *params, const char *key, double *out); /* finite */
+const char *fmk_param_text(const struct fmk_param *params, const char *key);
+
+/* Zeroed bytes in the heap for p->ctx and its tables. */
+int fmk_memory_create(struct fmk_problem *p, size_t bytes);
+
+/*
+ * The folder `name` of the kernels' data: in $FORKMAP_DATA, else where the sources are.
+ * -ENAMETOOLONG
+ */
+int fmk_data_path(char *path, size_t cap, const char *name);
+
+#endif

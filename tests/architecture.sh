@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The rules of the code base that a compiler does not check: architecture.sh RULE. CMake sets ROOT (the
+# sources), LIBRARY (libforkmap.so), FLOOR_PATHS (a line per floor: name, include directories) and CC.
+set -euo pipefail
+cd "$ROOT"
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# A source without its comments. Include lines stay as they are.
+code_of() {
+    "$CC" -fpreprocessed -dD -E -P "$1"
+}
+
+# called_in_one_file NAME PATTERN: exactly one .c file of the engine has PATTERN in its code.
+called_in_one_file() {
+    local file found=()
+    for file in engine/*/*.c; do
+        # Not grep -q: it would leave early, and the compiler's broken pipe would count as "not found".
+        if code_of "$file" | grep -E "(^|[^A-Za-z0-9_])$2" >/dev/null; then
+            found+=("$file")
+        fi
+    done
+    [ "${#found[@]}" -eq 1 ] || fail "$1 is used in ${#found[@]} files instead of one: ${found[*]}"
+    echo "$1: ${found[*]}"
+}
+
+floors_include_by_bare_name() {
+    local found
+    found=$(grep -rnE '#[[:space:]]*include[[:space:]]*"[^"]*/' engine --include='*.[ch]' || true)
+    [ -z "$found" ] || fail "include lines with a path:" "$found"
+}
+
+# Tries to compile a file that includes header $1 with the include directories $2...
+can_include() {
+    local header=$1
+    shift
+    echo "#include \"$header\"" | "$CC" -std=gnu11 -D_GNU_SOURCE -fsyntax-only "${@/#/-I}" -x c - 2>"$errors"
+}
+
+no_floor_sees_a_higher_one() {
+    local names=() paths=() floor line i j header
+    errors=$(mktemp)
+    trap 'rm -f "$errors"' EXIT
+    while read -r floor line; do
+        names+=("$floor")
+        paths+=("$line")
+    done <"$FLOOR_PATHS"
+    [ "${#names[@]}" -ge 2 ] || fail "no floors in $FLOOR_PATHS"
+    for ((j = 1; j < ${#names[@]}; j++)); do
+        header=$(find "engine/${names[j]}" -name '*.h' -printf '%f\n' | sort | sed -n 1p)
+        [ -n "$header" ] || fail "floor ${names[j]} has no header"
+        # shellcheck disable=SC2086 # a list of directories
+        can_include "$header" ${paths[j]} || fail "its own floor cannot include $header:" "$(cat "$errors")"
+        for ((i = 0; i < j; i++)); do
+            # shellcheck disable=SC2086
+            if can_include "$header" ${paths[i]}; then
+                fail "floor ${names[i]} can include $header of the higher floor ${names[j]}"
+            fi
+            grep -q "$header: No such file" "$errors" || fail "$header fails for another reason:" "$(cat "$errors")"
+        done
+    done
+}
+
+fork_is_called_in_one_file() {
+    called_in_one_file fork 'fork[[:space:]]*\('
+}
+
+waitid_is_called_in_one_file() {
+    called_in_one_file waitid 'wait(id|pid|4)?[[:space:]]*\('
+}
+
+hwloc_is_called_in_one_file() {
+    called_in_one_file hwloc 'hwloc_'
+}
+
+futex_is_called_in_one_file() {
+    called_in_one_file futex 'SYS_futex'
+}
+
+openmp_only_in_kernels_and_bench() {
+    local found
+    found=$(grep -rlE '#[[:space:]]*(include[[:space:]]*<omp\.h>|pragma[[:space:]]+omp)' engine include cli tests \
+        --include='*.[ch]' || true)
+    [ -z "$found" ] || fail "OpenMP outside kernels/ and bench/:" "$found"
+}
+
+file_names_are_unique_over_the_floors() {
+    local twice
+    twice=$(find engine -name '*.[ch]' -printf '%f\n' | sort | uniq -d)
+    [ -z "$twice" ] || fail "in more than one floor:" "$twice"
+}
+
+library_exports_only_public_names() {
+    local names other
+    names=$(nm -D --defined-only "$LIBRARY" | awk '{print $3}')
+    [ -n "$names" ] || fail "$LIBRARY exports nothing"
+    other=$(echo "$names" | grep -vE '^fm_' || true)
+    [ -z "$other" ] || fail "exported, but not public:" "$other"
+}
+
+every_public_function_is_exported() {
+    local declared exported missing
+    declared=$(cat include/forkmap/*.h | tr '\n' ' ' | grep -oE 'FM_API [^;(]*\(' | grep -oE 'fm_[a-z0-9_]+\($' |
+        tr -d '(' | sort -u)
+    exported=$(nm -D --defined-only "$LIBRARY" | awk '{print $3}' | sort -u)
+    missing=$(comm -23 <(echo "$declared") <(echo "$exported"))
+    [ -n "$declared" ] || fail "no FM_API function found in the headers"
+    [ -z "$missing" ] || fail "declared in include/, but not in $LIBRARY:" "$missing"
+}
+
+every_file_names_its_licence() {
+    local file missing=()
+    while IFS= read -r file; do
+        head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' || missing+=("$file")
+    done < <(find engine include kernels cli bench tests dev -path '*/data/*' -prune -o -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.pml' -o -name CMakeLists.txt -o -name dev \) -print)
+    [ "${#missing[@]}" -eq 0 ] || fail "without an SPDX line:" "${missing[@]}"
+}
+
+if [ "$(type -t "${1:-}")" != function ]; then
+    fail "no rule ${1:-}"
+fi
+"$1"

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Runs a command in an empty directory that is removed afterwards: in_temp_dir.sh bash test.sh
+set -eu
+directory=$(mktemp -d "${TMPDIR:-/tmp}/forkmap-test-XXXXXX")
+trap 'rm -rf "$directory"' EXIT
+cd "$directory"
+"$@"

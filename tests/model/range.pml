@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work ranges owned by slots, stolen in halves, by workers that may die at every step.
+ *
+ * MODELLED   one job, W slots with one worker process each, G grains, up to DEATHS deaths. A slot has
+ *            R = lo, hi, thief, par    unclaimed grains, name of a thief in transit, install parity
+ *            F = flo, fhi              the chunk in flight: written before the claim, cleared after
+ *                                      the work
+ *            S = svic, smid, send, spar   the steal in progress: written before it is committed
+ *            Each is one 64-bit word of the engine; a step here is one access to one of them. A dead
+ *            worker is replaced on its slot; the replacement goes on from S, then F, then R.
+ *
+ *   claim    F := [lo, lo+C)   CAS R: lo -> lo+C (keeps thief)   work   F := none
+ *            claimed if and only if R.lo has moved past F.lo
+ *   steal    S := (v, m, h, other parity)   moves++   CAS R[v]: (lo, h, no thief) -> (lo, m, me)
+ *            F := [m, m+1)   R := [m+1, h), parity flipped, thief kept   R[v].thief := none
+ *            S := none   work
+ *            committed if and only if R[v] names me; installed if and only if my parity is S's
+ *   done?    note moves   every S none   slot by slot: R empty, nothing in transit, then F none
+ *            moves as noted
+ *
+ *            A thief picks any victim, or none: that covers every order of search. `watch` is the
+ *            comparison of `moves` with its value at the start of a scan, as one flag per scanner: the
+ *            same information in far fewer states.
+ *
+ * CHECKED    no grain runs twice, unless its worker died with it in flight since (assertion on may);
+ *            the job is declared done only when every grain has run (assertion on ran);
+ *            it is always declared done, although workers leave as soon as others are busy
+ *            (assertion on done); all of it ends (no cycle at all: pan built with -DNP, run with -l).
+ *
+ * NOT HERE   reuse of the words by a later map (reuse.pml), sleeping and waking (park.pml), undo
+ *            copies, failing items, several jobs, C11 memory orders (steps are sequentially
+ *            consistent, as the engine's accesses to these words are).
+ *
+ * VARIANTS that must be caught, -DNAME
+ *   LATEINTENT    F written after the claim              LATERECORD    S written after the commit
+ *   NOCLAIMTEST   recovery reruns F, claimed or not      NOTRANSIT     R[v] does not name the thief
+ *   INSTALLFIRST  R installed before F                   EARLYRELEASE  R[v].thief cleared before that
+ *   BLINDINSTALL  install overwrites a thief's name      NOPARITY      installed if and only if R is
+ *   NOSCANS       completion ignores S                                 not empty
+ *   FFIRST        completion reads F before R            NOMOVES       completion ignores moves
+ *   LATEMOVES     moves counted after the steal          NORESCAN      a replacement does not look for
+ *   BUSYPICK      picks victims that are in transit                    completion (by -l only)
+ *
+ * -DSKEW gives all grains to slot 0; -DSTAY lets a worker look again where it would leave.
+ *
+ * RUN        spin -DW=2 -DG=4 -DDEATHS=2 -a range.pml
+ *            gcc -O2 -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -o pan pan.c && ./pan
+ *            or tests/model/check for all of them.
+ * MEASURED   @MEASURED@
+ */
+#ifndef W
+#define W 2
+#endif
+#ifndef G
+#define G 4
+#endif
+#ifndef C
+#define C 1
+#endif
+#ifndef DEATHS
+#define DEATHS 1
+#endif
+
+byte lo[W], hi[W], thief[W];    /* R; thief: 0 none, else slot + 1 */
+bit par[W];
+byte flo[W], fhi[W];            /* F; equal: nothing in flight */
+byte svic[W], smid[W], send[W]; /* S; svic: 0 none, else victim + 1 */
+bit spar[W];
+byte watch[W];                  /* 0 not scanning, 1 no move since the scan began, 2 moved */
+byte deaths;
+
+bit may[G], ran[G];             /* the checker's: may run (again); has run */
+bit done;
+
+#ifdef NORESCAN
+#define BORN(x) born = x
+#else
+#define BORN(x) skip
+#endif
+#define EMPTY(x) (lo[x] >= hi[x])
+#define IDLE(x) (flo[x] >= fhi[x])
+#define NAMED (svic[i] != 0 && thief[svic[i] - 1] == i + 1)
+#ifdef NOPARITY
+#define INSTALLED (!EMPTY(i))
+#else
+#define INSTALLED (par[i] == spar[i])
+#endif
+#ifdef NOCLAIMTEST
+#define CLAIMED true
+#else
+#define CLAIMED (lo[i] > flo[i])
+#endif
+
+/* A chunk is 1 or C grains long, as it pleases. */
+#if C > 1
+#define CHOOSE_LENGTH if :: c = 1 :: c = C fi
+#define END(from, to) (from + c < to -> from + c : to)
+#else
+#define CHOOSE_LENGTH skip
+#define END(from, to) (from + 1)
+#endif
+
+#if defined(LATEINTENT) || defined(LATERECORD)
+#define FORGET skip
+#else
+#define FORGET l = 0; h = 0; v = 0
+#endif
+
+inline die()
+{
+    deaths++;
+    k = flo[i];
+    do
+    :: k < fhi[i] && svic[i] == 0 && lo[i] > flo[i] -> may[k] = 1; k++
+    :: else -> break
+    od;
+    l = 0; h = 0; v = 0; k = 0; watch[i] = 0; BORN(1)
+}
+
+/* One access to shared words, or death before it. */
+#define STEP(access)                                                                               \
+    if                                                                                             \
+    :: deaths < DEATHS -> d_step { die() }; goto resume                                            \
+    :: d_step { access }                                                                           \
+    fi
+
+inline run_chunk()
+{
+    k = flo[i];
+    do
+    :: k < fhi[i] -> assert(may[k]); may[k] = 0; ran[k] = 1; k++
+    :: else -> break
+    od;
+    k = 0; l = 0; h = 0; BORN(0)
+}
+
+inline count_move()
+{
+    k = 0;
+    do
+    :: k < W && watch[k] == 1 -> watch[k] = 2; k++
+    :: k < W && watch[k] != 1 -> k++
+    :: else -> break
+    od;
+    k = 0
+}
+
+inline declare_done()
+{
+    k = 0;
+    do
+    :: k < G -> assert(ran[k]); k++
+    :: else -> break
+    od;
+    k = 0;
+    done = 1
+}
+
+inline write_intent() { flo[i] = l; fhi[i] = END(l, h) }
+inline clear_intent() { flo[i] = 0; fhi[i] = 0 }
+inline record_steal()
+{
+    svic[i] = v + 1; smid[i] = l + (h - l) / 2; send[i] = h; spar[i] = 1 - par[i]
+}
+inline clear_steal() { svic[i] = 0; smid[i] = 0; send[i] = 0; spar[i] = 0 }
+inline take_first() { flo[i] = smid[i]; fhi[i] = END(smid[i], send[i]); l = 0; h = 0; v = 0 }
+inline install_rest()
+{
+    lo[i] = END(smid[i], send[i]); hi[i] = send[i]; par[i] = spar[i];
+#ifdef BLINDINSTALL
+    thief[i] = 0
+#endif
+}
+
+#ifdef BUSYPICK
+#define FREE(x) true
+#else
+#define FREE(x) (thief[x] == 0)
+#endif
+#define PICK(x) d_step { x != i && !EMPTY(x) && FREE(x) -> v = x; l = lo[x]; h = hi[x] }; goto steal
+
+proctype worker(byte i)
+{
+    byte l, h, v, k; /* k is 0 between steps */
+#if C > 1
+    byte c;
+#endif
+#ifdef NORESCAN
+    bit born; /* 1 in a replacement until it has work */
+#endif
+
+resume: /* S, F and R.lo of the own slot, and a victim's naming of it, change by no other hand: one step */
+    if
+    :: svic[i] == 0 && IDLE(i) -> goto again
+    :: svic[i] == 0 && !IDLE(i) && CLAIMED -> goto work
+    :: svic[i] == 0 && !IDLE(i) && !CLAIMED -> STEP(clear_intent()); goto again
+    :: svic[i] != 0 && !NAMED -> STEP(clear_steal()); goto resume
+    :: NAMED && !INSTALLED -> goto take
+    :: NAMED && INSTALLED -> goto release
+    fi;
+
+again:
+    if
+    :: d_step { !EMPTY(i) -> l = lo[i]; h = hi[i] }; goto claim
+    :: EMPTY(i) -> goto idle
+    fi;
+
+claim:
+    CHOOSE_LENGTH;
+#ifndef LATEINTENT
+    STEP(write_intent());
+#endif
+    if
+    :: deaths < DEATHS -> d_step { die() }; goto resume
+    :: d_step { lo[i] == l && hi[i] == h -> lo[i] = END(l, h); FORGET }
+    :: d_step { lo[i] != l || hi[i] != h -> l = 0; h = 0 };
+       STEP(clear_intent());
+       goto again
+    fi;
+#ifdef LATEINTENT
+    STEP(write_intent());
+#endif
+
+work:
+    STEP(run_chunk());
+    STEP(clear_intent());
+    goto again;
+
+idle:
+#ifdef NORESCAN
+    if
+    :: born -> goto leave
+    :: else -> skip
+    fi;
+#endif
+    if
+    :: PICK(0)
+    :: PICK(1)
+#if W > 2
+    :: PICK(2)
+#endif
+#if W > 3
+    :: PICK(3)
+#endif
+    :: goto scan
+    fi;
+
+steal:
+#ifndef LATERECORD
+    STEP(record_steal());
+#endif
+#ifndef LATEMOVES
+    STEP(count_move());
+#endif
+    if
+    :: deaths < DEATHS -> d_step { die() }; goto resume
+    :: d_step { lo[v] == l && hi[v] == h && thief[v] == 0 ->
+           hi[v] = l + (h - l) / 2;
+#ifndef NOTRANSIT
+           thief[v] = i + 1;
+#endif
+           FORGET
+       }
+    :: d_step { lo[v] != l || hi[v] != h || thief[v] != 0 -> l = 0; h = 0; v = 0 };
+       STEP(clear_steal());
+       goto again
+    fi;
+#ifdef LATERECORD
+    STEP(record_steal());
+#endif
+
+take:
+    CHOOSE_LENGTH;
+#ifdef EARLYRELEASE
+    STEP(thief[svic[i] - 1] = 0);
+#endif
+#ifdef INSTALLFIRST
+    STEP(install_rest());
+    STEP(take_first());
+#else
+    STEP(take_first());
+    STEP(install_rest());
+#endif
+release:
+    STEP(thief[svic[i] - 1] = 0);
+    STEP(clear_steal());
+#ifdef LATEMOVES
+    STEP(count_move());
+#endif
+    goto work;
+
+scan:
+    STEP(watch[i] = 1);
+#ifndef NOSCANS
+    do
+    :: d_step { v < W && svic[v] == 0 -> v++ }
+    :: v < W && svic[v] != 0 -> goto leave
+    :: v == W -> break
+    od;
+    v = 0;
+#endif
+    do
+#ifdef FFIRST
+    :: v < W && !IDLE(v) -> goto leave
+    :: v < W && IDLE(v) ->
+        if
+        :: !EMPTY(v) || thief[v] != 0 -> goto leave
+        :: d_step { EMPTY(v) && thief[v] == 0 -> v++ }
+        fi
+#else
+    :: v < W && (!EMPTY(v) || thief[v] != 0) -> goto leave
+    :: v < W && EMPTY(v) && thief[v] == 0 ->
+        if
+        :: !IDLE(v) -> goto leave
+        :: d_step { IDLE(v) -> v++ }
+        fi
+#endif
+    :: v == W -> break
+    od;
+#ifndef NOMOVES
+    if
+    :: d_step { watch[i] == 2 -> watch[i] = 0; v = 0 }; goto leave
+    :: d_step { watch[i] == 1 -> watch[i] = 0; v = 0 }
+    fi;
+#endif
+    STEP(declare_done());
+leave:
+    STEP(v = 0; watch[i] = 0);
+#ifdef STAY
+    if
+    :: !done -> goto again
+    :: skip
+    fi;
+#endif
+    BORN(0)
+}
+
+init
+{
+    byte i;
+
+    atomic {
+#ifdef SKEW
+        hi[0] = G;
+#else
+        do
+        :: i < W -> lo[i] = i * G / W; hi[i] = (i + 1) * G / W; i++
+        :: else -> break
+        od;
+#endif
+        i = 0;
+        do
+        :: i < G -> may[i] = 1; i++
+        :: else -> break
+        od;
+        i = 0;
+        do
+        :: i < W -> run worker(i); i++
+        :: else -> break
+        od;
+        i = 0
+    };
+    _nr_pr == 1 -> assert(done) /* every worker has left, and its last replacement too */
+}
