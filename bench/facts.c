@@ -7,15 +7,16 @@
 
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <unistd.h>
 
 #ifndef BENCH_FLAGS
@@ -86,25 +87,43 @@ json_t *bench_facts(const char *commit, int workers)
 
 /* ---- what else ran ---- */
 
-struct bench_jiffies bench_jiffies_now(void)
+static double own_seconds(int who)
+{
+    struct rusage u;
+    getrusage(who, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
+struct bench_usage bench_usage_now(void)
 {
     double v[8] = {0}; /* user nice system idle iowait irq softirq steal */
+    const double ticks = (double)sysconf(_SC_CLK_TCK);
     FILE *f = fopen("/proc/stat", "re");
     const int n = f == NULL ? 0
                             : fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2],
                                      &v[3], &v[4], &v[5], &v[6], &v[7]);
     if (f != NULL)
         fclose(f);
-    if (n < 8)
-        return (struct bench_jiffies){0, 0};
-    return (struct bench_jiffies){.stolen = v[7], .busy = v[0] + v[1] + v[2] + v[5] + v[6] + v[7]};
+    return (struct bench_usage){.wall = (double)bench_now_ns() * 1e-9,
+                                .stolen = n == 8 ? v[7] / ticks : 0,
+                                .used = n == 8 ? (v[0] + v[1] + v[2] + v[5] + v[6]) / ticks : 0,
+                                .own = own_seconds(RUSAGE_SELF) + own_seconds(RUSAGE_CHILDREN)};
 }
 
-double bench_stolen_share(struct bench_jiffies since)
+double bench_stolen_share(struct bench_usage since)
 {
-    const struct bench_jiffies now = bench_jiffies_now();
-    const double busy = now.busy - since.busy;
-    return busy > 0 ? (now.stolen - since.stolen) / busy : 0;
+    const struct bench_usage now = bench_usage_now();
+    const double stolen = now.stolen - since.stolen;
+    const double busy = now.used - since.used + stolen;
+    return busy > 0 ? stolen / busy : 0;
+}
+
+double bench_other_cores(struct bench_usage since)
+{
+    const struct bench_usage now = bench_usage_now();
+    const double others = (now.used - since.used) - (now.own - since.own);
+    return others > 0 ? others / (now.wall - since.wall) : 0;
 }
 
 /* ---- independent processes ---- */

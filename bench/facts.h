@@ -12,12 +12,19 @@
 /* The header line's facts: commit, CPU, cores, kernel, governor, cgroup quota, compiler, flags. */
 json_t *bench_facts(const char *commit, int workers);
 
-/* Jiffies since boot, of all CPUs: those that the hypervisor gave to somebody else, and all that were not idle. */
-struct bench_jiffies {
-    double stolen, busy;
+/* CPU time since boot, or since the program began [s]. */
+struct bench_usage {
+    double wall, stolen; /* stolen: the hypervisor gave it to somebody else */
+    double used;         /* by all processes of this machine */
+    double own;          /* by this process, and those of its children that have ended */
 };
-struct bench_jiffies bench_jiffies_now(void);
-double bench_stolen_share(struct bench_jiffies since); /* 0 .. 1 of the busy time since then */
+struct bench_usage bench_usage_now(void);
+
+/* 0 .. 1 of the CPU time in use since then was stolen. */
+double bench_stolen_share(struct bench_usage since);
+
+/* How many cores the processes that are none of ours used since then. After the engines have ended. */
+double bench_other_cores(struct bench_usage since);
 
 /*
  * How many times faster are n independent single processes, one pinned to each place, than the one on

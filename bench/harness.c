@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define NAME_BYTES  48
-#define STOLEN_MUCH 0.02 /* more than this of the busy time, and the figures say little */
+#define STOLEN_MUCH 0.02 /* of the busy time: more, and the figures say little */
+#define OTHERS_MUCH 0.1  /* [cores] that others use: likewise */
 
 struct series { /* the samples of one engine in one case */
     char case_name[NAME_BYTES], engine[NAME_BYTES], unit[NAME_BYTES];
@@ -30,7 +31,7 @@ struct bench {
     FILE *out;
     int failed; /* errno of the first line that could not be written */
     int workers;
-    struct bench_jiffies begin;
+    struct bench_usage begin;
     struct series *series;
     struct verdict *verdicts;
     int n_series, n_verdicts;
@@ -241,8 +242,13 @@ static struct figure format_figure(const char *prefix, double value)
 /* Engines down, cases across: there are more engines than fit on a line. */
 static void print_medians(const struct bench *b)
 {
-    printf("\n%s: %s\n%d workers, median [%s]\n\n%-24s", b->name, b->question, b->workers, b->unit,
-           "");
+    int n_cases = 0;
+    for (int i = 0; i < b->n_series; i++)
+        n_cases += is_first(b, i, 0);
+    printf("\n%s: %s\n", b->name, b->question);
+    if (n_cases == 0)
+        return;
+    printf("%d workers, median [%s]\n\n%-24s", b->workers, b->unit, "");
     for (int i = 0; i < b->n_series; i++)
         if (is_first(b, i, 0))
             printf(" %13s", b->series[i].case_name);
@@ -282,7 +288,7 @@ struct bench *bench_open(const char *name, const char *question, const char *uni
 {
     struct bench *b = grow_or_die(NULL, 1, sizeof(*b));
     *b = (struct bench){.name = name, .question = question, .unit = unit, .workers = cores->n};
-    b->begin = bench_jiffies_now();
+    b->begin = bench_usage_now();
     if (args->out != NULL && (b->out = fopen(args->out, "we")) == NULL) {
         fprintf(stderr, "bench: cannot write %s: %s\n", args->out, strerror(errno));
         free(b);
@@ -297,10 +303,11 @@ struct bench *bench_open(const char *name, const char *question, const char *uni
 
 static void write_calibration(struct bench *b)
 {
-    const double stolen = bench_stolen_share(b->begin);
+    const double stolen = bench_stolen_share(b->begin), others = bench_other_cores(b->begin);
     const double times = bench_median(b, "calibration", "processes");
-    bench_case_end(b, "calibration",
-                   json_pack("{si sf}", "processes", b->workers, "steal", stolen));
+    bench_case_end(
+        b, "calibration",
+        json_pack("{si sf sf}", "processes", b->workers, "steal", stolen, "other_cores", others));
     if (!isnan(times))
         printf("\ncalibration: %d independent processes do %.3f times the work of one\n",
                b->workers, times);
@@ -308,6 +315,9 @@ static void write_calibration(struct bench *b)
         printf(
             "warning: the hypervisor took %.1f %% of the busy time: repeat on a quieter machine\n",
             100 * stolen);
+    if (others > OTHERS_MUCH)
+        printf("warning: other processes used %.2f cores meanwhile: repeat on a quieter machine\n",
+               others);
 }
 
 int bench_close(struct bench *b)

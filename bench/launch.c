@@ -20,7 +20,7 @@
  *            region-1.2us: back to back with 1.2 us of arithmetic per item, like the loops of LULESH.
  *            idle: CPU time of the pool's processes between 1 ms and 501 ms after a map, from
  *            /proc/PID/schedstat (ns) and stat (clock ticks).
- * Warm-up    2 rounds thrown away; within each sample 200 launches (2 after a gap) before the timed ones.
+ * Warm-up    2 rounds thrown away; within each sample 200 launches (2 after a gap; 20 of mp.Pool) before the timed ones.
  * Statistic  median, p10, p90 of 31 samples (all of them are in the output); ratios are of medians.
  */
 #include "launch.h"

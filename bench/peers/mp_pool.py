@@ -18,7 +18,7 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
-WARM = 3
+WARM = 20
 CASES = ("triangular", "reversed", "lognormal", "pareto-1.5", "one-giant")
 
 

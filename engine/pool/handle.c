@@ -105,6 +105,10 @@ int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan
         fmi_any_fn *function;
         const void *object;
     } pointer = {.function = function};
+    plan->fn = function;
+    plan->described = NULL;
+    if (fmi_modules_in_program(pool->modules, pointer.object))
+        return 0;
     uint64_t generation = fmi_modules_generation();
     int rc = 0;
     pthread_mutex_lock(&pool->lock);

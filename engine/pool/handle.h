@@ -42,9 +42,9 @@ struct fm_pool {
     size_t block_bytes;
     int *cpus;
     struct fmi_modules *modules;
-    _Atomic uint64_t tickets;
-    _Atomic uint64_t n_maps;
-    _Atomic int64_t last_done_ns; /* workers spin for a while after it */
+    struct fmi_plan *written; /* by slot: the plan that its job has; whoever fills the slot reads and writes it */
+    _Atomic uint64_t tickets; /* maps submitted */
+    _Atomic uint64_t last_done_ticks; /* workers spin for a while after it */
 
     pthread_mutex_t lock; /* for what follows */
     struct fmi_described *described;

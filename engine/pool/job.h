@@ -7,10 +7,11 @@
  *
  * A JOB SLOT                                                         the process that changes it dies here
  *   FREE     -> FILLING   a host thread takes it, CAS                 the host: everything ends with it
- *   FILLING  -> OPEN      plan and lines are written; its bit is set  the host
+ *   FILLING  -> OPEN      plan and lines are written                  the host
  *   OPEN     -> DONE      whoever finds all items finished, CAS       before: its successor, or the host, scans again
  *                                                                     after, before the wake: the warden wakes everyone
  *   DONE     -> FREE      the host thread has what it wants           the host
+ *   OPEN     -> FREE      the same, when the caller works and finds all finished itself
  *   The word holds {ticket:56, state:8}. Tickets count submissions of the pool, from 1; workers serve the lowest first.
  *
  * A WORKER AND A JOB: before it touches a job's lines it stores the job's word into its `inside`, then reads the job's word again, and
@@ -37,7 +38,7 @@
 
 #include <forkmap/pool.h>
 
-#define FMI_POOL_JOBS   64 /* one bit each in `open` */
+#define FMI_POOL_JOBS   64 /* one bit each in `used` */
 #define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull
 #define FMI_POOL_LAYOUT 1u
 
@@ -91,8 +92,7 @@ struct fmi_job_shm {
     _Atomic int64_t n_failed;
     _Atomic int64_t median_ns; /* of an item, for timeout_factor; 0: not known yet */
     _Atomic int32_t error;     /* the map cannot go on: FM_ENOFUNC, FM_ESTALE, FM_ECORRUPT */
-    uint32_t pad;
-    alignas(64) _Atomic uint32_t moves; /* range.h */
+    _Atomic uint32_t moves;    /* range.h; runs on from job to job */
     alignas(64) char arg[FMI_ARG_BYTES];
 };
 static_assert(offsetof(struct fmi_job_shm, plan) == 8, "job: layout");
@@ -145,11 +145,11 @@ struct fmi_pool_shm {
     uint64_t magic;
     uint32_t layout;
     uint32_t n_ranks;
-    struct fmi_park_shm work; /* workers park here; the host wakes. beside[0]: open jobs, beside[1]: closing */
+    struct fmi_park_shm work; /* workers park here; the host wakes. beside[0]: slots that were ever used, beside[1]: closing */
     struct fmi_park_shm done; /* host threads park here; workers and the warden wake */
     struct fmi_job_shm jobs[FMI_POOL_JOBS];
 };
-#define FMI_POOL_OPEN(shm)    (&(shm)->work.beside[0])
+#define FMI_POOL_USED(shm)    (&(shm)->work.beside[0])
 #define FMI_POOL_CLOSING(shm) (&(shm)->work.beside[1])
 
 /* The shared parts of a pool, as every process of it has them; inherited by fork. */

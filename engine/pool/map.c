@@ -38,7 +38,8 @@ struct map { /* one map in progress; private to its thread */
     struct fmi_ranges ranges;
     void *arg_block; /* in the heap: an argument too large for the job, and the undo copies */
     void *undo_block;
-    int64_t begin_ns, report_ns;
+    uint64_t begin_ticks;
+    int64_t begin_ns, report_ns; /* with a progress callback only */
     int is_cancelled; /* by the progress callback */
 };
 
@@ -60,22 +61,32 @@ static int is_deserted(const fm_pool *pool, int slot)
     return 1;
 }
 
+/* Taken first, then looked whether it is deserted: a worker that enters after the look finds it FILLING. */
+static int try_take(struct map *m, int slot)
+{
+    _Atomic uint64_t *word = &m->pool->view.shm->jobs[slot].word;
+    uint64_t free = atomic_load_explicit(word, memory_order_relaxed); /* the exchange decides */
+    if (fmi_job_state(free) != FMI_JOB_FREE || !is_deserted(m->pool, slot)) /* not yet binding */
+        return 0;
+    uint64_t ticket = atomic_fetch_add(&m->pool->tickets, 1) + 1;
+    /* seq_cst: before the loads of is_deserted; pairs with visit */
+    if (!atomic_compare_exchange_strong(word, &free, fmi_job_word(ticket, FMI_JOB_FILLING)))
+        return 0;
+    if (!is_deserted(m->pool, slot)) {
+        atomic_store(word, free);
+        return 0;
+    }
+    m->slot = slot;
+    m->ticket = ticket;
+    m->job = &m->pool->view.shm->jobs[slot];
+    return 1;
+}
+
 static int try_take_slot(struct map *m)
 {
-    struct fmi_pool_shm *shm = m->pool->view.shm;
-    for (int slot = 0; slot < FMI_POOL_JOBS; slot++) {
-        uint64_t word = atomic_load(&shm->jobs[slot].word);
-        if (fmi_job_state(word) != FMI_JOB_FREE || !is_deserted(m->pool, slot))
-            continue;
-        uint64_t ticket = atomic_fetch_add(&m->pool->tickets, 1) + 1;
-        if (!atomic_compare_exchange_strong(&shm->jobs[slot].word, &word,
-                                            fmi_job_word(ticket, FMI_JOB_FILLING)))
-            continue;
-        m->slot = slot;
-        m->ticket = ticket;
-        m->job = &shm->jobs[slot];
-        return 1;
-    }
+    for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
+        if (try_take(m, slot))
+            return 1;
     return 0;
 }
 
@@ -97,8 +108,8 @@ static int take_slot(struct map *m)
 static void free_slot(struct map *m)
 {
     struct fmi_pool_shm *shm = m->pool->view.shm;
-    atomic_fetch_and(FMI_POOL_OPEN(shm), ~(1ull << m->slot));
-    atomic_store(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE));
+    /* release: what was collected is no longer needed; pairs with the exchange in try_take */
+    atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE), memory_order_release);
     if (atomic_load(FMI_POOL_CLOSING(shm)) != 0)
         fmi_park_wake(&shm->work); /* the last job may be gone: workers leave */
     if (atomic_load(&shm->done.sleepers) != 0)
@@ -139,9 +150,39 @@ static void clear_status(const struct map *m)
         m->plan.status[i * m->plan.status_stride] = 0;
 }
 
+/*
+ * Writes what has changed since the slot's last job, and no more: a line that is not written stays in the workers' caches. A map that is
+ * repeated, as in an iteration, costs them the word and the ranges.
+ */
+static void write_plan(struct map *m)
+{
+    struct fmi_plan *written = &m->pool->written[m->slot];
+    size_t used = offsetof(struct fmi_plan, in) + sizeof m->plan.in[0] * m->plan.n_in;
+    if (memcmp(written, &m->plan, used) == 0 && written->status == m->plan.status &&
+        written->status_stride == m->plan.status_stride && written->undo == m->plan.undo)
+        return;
+    memcpy(written, &m->plan, used);
+    written->status = m->plan.status;
+    written->status_stride = m->plan.status_stride;
+    written->undo = m->plan.undo;
+    memcpy(&m->job->plan, written, sizeof *written);
+}
+
+static void reset_job(struct fmi_job_shm *job)
+{
+    /* relaxed: published by publish() */
+    if (atomic_load_explicit(&job->stop, memory_order_relaxed) != INT64_MAX)
+        atomic_store_explicit(&job->stop, INT64_MAX, memory_order_relaxed);
+    if (atomic_load_explicit(&job->n_failed, memory_order_relaxed) != 0)
+        atomic_store_explicit(&job->n_failed, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&job->median_ns, memory_order_relaxed) != 0)
+        atomic_store_explicit(&job->median_ns, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&job->error, memory_order_relaxed) != 0)
+        atomic_store_explicit(&job->error, 0, memory_order_relaxed);
+}
+
 static int fill_job(struct map *m, fmi_any_fn *fn)
 {
-    struct fmi_job_shm *job = m->job;
     int rc = fmi_pool_function(m->pool, fn, &m->plan);
     if (rc == 0)
         rc = copy_argument(m);
@@ -151,15 +192,8 @@ static int fill_job(struct map *m, fmi_any_fn *fn)
         return rc;
     clear_status(m);
     m->plan.host_cpu = fmi_sys_current_cpu();
-    size_t used = offsetof(struct fmi_plan, in) + sizeof m->plan.in[0] * m->plan.n_in;
-    memcpy(&job->plan, &m->plan, used); /* the columns that are not used cost lines */
-    job->plan.status = m->plan.status;
-    job->plan.status_stride = m->plan.status_stride;
-    job->plan.undo = m->plan.undo;
-    atomic_store_explicit(&job->stop, INT64_MAX, memory_order_relaxed); /* published by publish() */
-    atomic_store_explicit(&job->n_failed, 0, memory_order_relaxed);
-    atomic_store_explicit(&job->median_ns, 0, memory_order_relaxed);
-    atomic_store_explicit(&job->error, 0, memory_order_relaxed);
+    write_plan(m);
+    reset_job(m->job);
     m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, m->plan.n_grains);
     fmi_ranges_init(&m->ranges);
     return 0;
@@ -170,7 +204,9 @@ static void publish(struct map *m)
     struct fmi_pool_shm *shm = m->pool->view.shm;
     atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_OPEN),
                           memory_order_release); /* pairs with find_job and visit */
-    atomic_fetch_or(FMI_POOL_OPEN(shm), 1ull << m->slot);
+    uint64_t used = atomic_load_explicit(FMI_POOL_USED(shm), memory_order_relaxed); /* bits are only set */
+    if ((used >> m->slot & 1) == 0)
+        atomic_fetch_or(FMI_POOL_USED(shm), 1ull << m->slot);
     fmi_park_announce(&shm->work);
 }
 
@@ -198,16 +234,20 @@ static void report_progress(struct map *m, int64_t now)
     }
 }
 
+static int64_t progress_interval(const struct map *m)
+{
+    return m->opts->progress_interval > 0 ? m->opts->progress_interval : PROGRESS_NS;
+}
+
 /* When to look up next. Reports progress when it is due. */
 static int64_t next_look(struct map *m)
 {
     int64_t now = fmi_now_ns();
-    int64_t interval = m->opts->progress_interval > 0 ? m->opts->progress_interval : PROGRESS_NS;
     if (m->opts->progress == NULL)
         return now + LOOK_NS;
     if (now >= m->report_ns) {
         report_progress(m, now);
-        m->report_ns = now + interval;
+        m->report_ns = now + progress_interval(m);
     }
     return m->report_ns < now + LOOK_NS ? m->report_ns : now + LOOK_NS;
 }
@@ -263,8 +303,8 @@ static int await_done(struct map *m, int64_t spin_ns)
 static int wait_isolated(struct map *m)
 {
     struct fmi_pool_shm *shm = m->pool->view.shm;
-    int64_t last_done = atomic_load_explicit(&m->pool->last_done_ns, memory_order_relaxed); /* a hint */
-    if (m->begin_ns - last_done < HOT_NS) {
+    uint64_t last_done = atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
+    if (m->begin_ticks - last_done < fmi_ticks_of_ns(HOT_NS)) {
         uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(EAGER_NS);
         uint64_t done = fmi_job_word(m->ticket, FMI_JOB_DONE);
         do {
@@ -296,10 +336,10 @@ static int take_part(struct map *m)
     if (rc == 0)
         rc = fmi_runner_run(&runner, 0);
     fmi_runner_fini(&runner);
+    if (rc == 1)
+        return 0; /* done; and the one whom a wake would be for is this thread */
     if (rc < 0)
         fmi_job_fail(m->job, rc);
-    if (rc == 1) /* no wake: the one who would sleep is this thread */
-        atomic_store(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_DONE));
     return rc == FM_ECORRUPT ? rc : await_done(m, CALLER_SPIN_NS);
 }
 
@@ -393,8 +433,16 @@ static int give_up_pool(struct map *m)
 
 static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
 {
-    struct map m = {.pool = pool, .opts = &request->opts, .begin_ns = fmi_now_ns()};
-    m.report_ns = m.begin_ns + (request->opts.progress_interval > 0 ? request->opts.progress_interval : PROGRESS_NS);
+    struct map m; /* its plan is set by fmi_plan_prepare, and the rest here: half a KiB need not be cleared twice */
+    m.pool = pool;
+    m.opts = &request->opts;
+    m.arg_block = m.undo_block = NULL;
+    m.begin_ticks = fmi_ticks();
+    m.is_cancelled = 0;
+    if (m.opts->progress != NULL) {
+        m.begin_ns = fmi_now_ns();
+        m.report_ns = m.begin_ns + progress_interval(&m);
+    }
     int rc = fmi_plan_prepare(&m.plan, request, pool->view.n_ranks);
     if (rc != 0 || m.plan.n_items == 0)
         return rc;
@@ -435,9 +483,8 @@ static int enter_map(fm_pool *pool, struct fmi_request *request, const fm_map_op
         if (rc != 0)
             return rc;
         rc = run_map(pool, request, &report);
-        atomic_fetch_add_explicit(&pool->n_maps, 1, memory_order_relaxed); /* a counter for people */
         if (pool->view.is_isolated)
-            atomic_store_explicit(&pool->last_done_ns, fmi_now_ns(), memory_order_relaxed); /* a hint */
+            atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(), memory_order_relaxed); /* a hint */
         fmi_pool_leave(pool);
     }
     fmi_report_keep(pool, &report);

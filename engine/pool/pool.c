@@ -173,6 +173,7 @@ static void free_handle(fm_pool *pool)
     free_shared(pool);
     fmi_modules_free(pool->modules);
     free(pool->cpus);
+    free(pool->written);
     pthread_mutex_destroy(&pool->lock);
     atomic_store(&pool->mark, FMI_HANDLE_DEAD);
 }
@@ -186,6 +187,8 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     int rc = pool->n_workers = count_workers(o);
     if (rc > 0)
         rc = choose_cpus(pool, o);
+    if (rc == 0 && (pool->written = calloc(FMI_POOL_JOBS, sizeof *pool->written)) == NULL)
+        rc = -ENOMEM;
     if (rc == 0)
         rc = fmi_modules_snapshot(&pool->modules);
     if (rc == 0)
@@ -309,7 +312,7 @@ int fm_pool_stats(fm_pool *pool, fm_pool_counters *out)
         return rc;
     if (out == NULL)
         return fmi_error(-EINVAL, "out is NULL");
-    *out = (fm_pool_counters){.maps = atomic_load(&pool->n_maps)};
+    *out = (fm_pool_counters){.maps = atomic_load(&pool->tickets)};
     for (int rank = 0; rank < pool->view.n_ranks; rank++) {
         struct fmi_member_shm *member = &pool->view.members[rank];
         out->steals += atomic_load(&member->n_steals);

@@ -219,7 +219,11 @@ int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_r
     int rc = check_request(q);
     if (rc != 0)
         return rc;
-    *plan = (struct fmi_plan){.kind = (uint16_t)q->kind, .n_in = (uint16_t)q->n_columns};
+    memset(plan, 0, offsetof(struct fmi_plan, in)); /* columns that are not used are not read */
+    plan->status = NULL;
+    plan->undo = NULL;
+    plan->kind = (uint16_t)q->kind;
+    plan->n_in = (uint16_t)q->n_columns;
     set_policy(plan, &q->opts);
     rc = count_items(plan, q);
     if (rc == 0 && q->out != NULL)

@@ -67,7 +67,6 @@ void fmi_ranges_init(struct fmi_ranges *ranges)
         atomic_store_explicit(&ranges->lines[i].s, pack_steal(ranges, (struct steal){0}),
                               memory_order_relaxed);
     }
-    atomic_store_explicit(ranges->moves, 0, memory_order_relaxed);
 }
 
 uint32_t fmi_range_left(const struct fmi_ranges *ranges, int rank)

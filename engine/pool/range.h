@@ -69,7 +69,7 @@ static_assert(offsetof(struct fmi_range_shm, s) == 16, "range: layout");
 /* A job's ranges as one process sees them; everything but the words is private. */
 struct fmi_ranges {
     struct fmi_range_shm *lines; /* n of them */
-    _Atomic uint32_t *moves;     /* counts steals, for the scan */
+    _Atomic uint32_t *moves;     /* counts steals, for the scan; any value to begin with */
     int n;
     uint32_t n_grains;
     uint32_t epoch;

@@ -74,16 +74,19 @@ static void visit(struct server *s, int slot, uint64_t ticket, int resume)
 }
 
 /* The slot of the open job with the lowest ticket that is not exhausted; -1: none. */
-static int find_job(const struct server *s, uint64_t *ticket)
+static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
 {
     int found = -1;
-    /* acquire: pairs with publish in map.c */
-    uint64_t open = atomic_load_explicit(FMI_POOL_OPEN(s->view->shm), memory_order_acquire);
-    for (; open != 0; open &= open - 1) {
-        int slot = __builtin_ctzll(open);
+    *any_open = 0;
+    uint64_t used = atomic_load_explicit(FMI_POOL_USED(s->view->shm), memory_order_acquire); /* pairs with publish */
+    for (; used != 0; used &= used - 1) {
+        int slot = __builtin_ctzll(used);
         uint64_t word = atomic_load_explicit(&job_at(s, slot)->word, memory_order_acquire);
         uint64_t candidate = fmi_job_ticket(word);
-        if (fmi_job_state(word) != FMI_JOB_OPEN || s->exhausted[slot] == candidate)
+        if (fmi_job_state(word) != FMI_JOB_OPEN)
+            continue;
+        *any_open = 1;
+        if (s->exhausted[slot] == candidate)
             continue;
         if (found < 0 || candidate < *ticket) {
             found = slot;
@@ -120,13 +123,12 @@ void fmi_pool_serve(int rank, uint32_t starts, void *arg)
     for (;;) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);
         uint64_t ticket = 0;
-        int slot = find_job(&server, &ticket);
+        int any_open, slot = find_job(&server, &ticket, &any_open);
         if (slot >= 0) {
             visit(&server, slot, ticket, 0);
             continue;
         }
-        if (atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0 &&
-            atomic_load(FMI_POOL_OPEN(server.view->shm)) == 0)
+        if (!any_open && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
             return;
         sleep_until_published(&server, seen);
     }

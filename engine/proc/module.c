@@ -168,6 +168,12 @@ void fmi_modules_free(struct fmi_modules *modules)
     free(modules);
 }
 
+int fmi_modules_in_program(const struct fmi_modules *modules, const void *function)
+{
+    const struct known *program = &modules->known[0]; /* dl_iterate_phdr begins with it */
+    return modules->n > 0 && (uintptr_t)function >= program->begin && (uintptr_t)function < program->end;
+}
+
 static int read_generation(struct dl_phdr_info *info, size_t bytes, void *arg)
 {
     (void)bytes;

@@ -30,6 +30,9 @@ struct fmi_modules;
 int fmi_modules_snapshot(struct fmi_modules **out);
 void fmi_modules_free(struct fmi_modules *modules);
 
+/* 1 if `function` lies in the main program, which is never unloaded: its address is valid in every worker. */
+int fmi_modules_in_program(const struct fmi_modules *modules, const void *function);
+
 /* Changes whenever a module is opened or closed; a function pointer described under one value keeps its meaning under it. */
 uint64_t fmi_modules_generation(void);
 

@@ -132,7 +132,7 @@ FM_API int fm_pool_destroy(fm_pool *pool);
 FM_API int fm_pool_workers(const fm_pool *pool);
 
 typedef struct fm_pool_counters {
-    uint64_t maps;        /**< finished */
+    uint64_t maps;        /**< submitted */
     uint64_t steals;      /**< ranges taken from another worker */
     uint64_t deaths;      /**< workers that died before they were told to leave */
     uint64_t reruns;      /**< items or pieces of chunks that were started again */

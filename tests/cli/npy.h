@@ -18,7 +18,8 @@ static void npy_fail(const char *path, const char *why)
  * Loads all elements of a version 1.0 file. `descr` as "<f8", `shape` as "(10,)" or "(10, 3)"; both must be in the
  * header. The file must end with the last of n elements of `bytes` bytes.
  */
-static void *npy_load(const char *path, const char *descr, const char *shape, size_t n, size_t bytes)
+static void *npy_load(const char *path, const char *descr, const char *shape, size_t n,
+                      size_t bytes)
 {
     unsigned char head[10];
     char text[65536] = "";

@@ -21,7 +21,7 @@ int f(const void *item, void *result, void *arg)
     if (fd < 0)
         return 0;
     close(fd);
-    return i == 28 ? raise(SIGKILL) : 1;
+    return i == 28 ? raise(SIGABRT) : 1;
 }
 C
 program check <<'C'
@@ -39,4 +39,4 @@ expect 0 map ./f.so:f range:0:100 --out f8: -o out.npy --retries 1
 ./check || fail "wrong results"
 rm tried.*
 expect 1 map ./f.so:f range:0:100 --out f8: -o out2.npy --on-error continue
-says "4 of 100 items failed" "item 3: the function returned 1" "item 28: crashed by SIGKILL"
+says "4 of 100 items failed" "item 3: the function returned 1" "item 28: crashed by SIGABRT"

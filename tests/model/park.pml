@@ -102,14 +102,14 @@ born:
 #else
     STEP(seen[i] = seq);
     if
-    :: d_step { changed > known && changed < CHANGES -> known = changed }; goto born
+    :: d_step { changed > known && changed < CHANGES -> known = changed; seen[i] = 0 }; goto born
     :: changed == CHANGES -> goto out
     :: changed == known && changed < CHANGES -> skip
     fi;
 #endif
 #ifdef SLEEPERSAFTER
     if
-    :: seq != seen[i] -> goto born
+    :: d_step { seq != seen[i] -> seen[i] = 0 }; goto born
     :: seq == seen[i] -> skip
     fi;
     STEP(flag = 1);
@@ -120,14 +120,14 @@ born:
 #else
     if
     :: DIES
-    :: seq != seen[i] -> goto born
+    :: d_step { seq != seen[i] -> seen[i] = 0 }; goto born
     :: d_step { seq == seen[i] -> flag = 1 }
     fi;
     STEP(asleep[i] = (seq == seen[i] && flag));
 #endif
     if
     :: DIES
-    :: !asleep[i] -> goto born
+    :: d_step { !asleep[i] -> seen[i] = 0 }; goto born
     fi;
 out:
     seen[i] = 0

@@ -14,9 +14,9 @@
  *   successor of a dead worker: inside names a job that is open: go on from S, F and R, then as above;
  *            that is not: j6
  *
- *            The words of a slot carry no epoch here: the worst case, in which it has come round to
- *            the same value. What holds is held by the hazard word alone. -DEPOCHS=n gives R an epoch
- *            of n values. -DSKEW gives all grains to slot 0.
+ *            Epochs of the words have one value here: the worst case, in which it has come round. What
+ *            holds is held by the hazard word alone. -DEPOCHS=n gives R an epoch of n values, and a
+ *            worker that reads R of another map is an error. -DSKEW gives all grains to slot 0.
  *
  * CHECKED    no grain runs but for the map that is open, by a worker that entered that map; none runs
  *            twice, unless its worker died with it in flight since (assertions in run_chunk);
@@ -30,7 +30,7 @@
  * VARIANTS that must be caught, -DNAME
  *   NOHAZARD     the host does not wait (h1)      NORECHECK   the worker does not read J again (j3)
  *   STATEONLY    j3 looks at open, not ticket     EARLYCLEAR  a successor clears inside, then goes on
- *   LEFTCLEAR    a successor clears nothing when the job is closed
+ *   NOCLEAR      a successor that finds the job closed leaves inside as it is
  *
  * RUN        spin -a reuse.pml
  *            gcc -O2 -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -o pan pan.c && ./pan
@@ -136,7 +136,7 @@ reborn:
     if
     :: inside[i] == 0 -> goto end_wait
     :: inside[i] != 0 && !OPEN(inside[i]) ->
-#ifndef LEFTCLEAR
+#ifndef NOCLEAR
         goto leave
 #else
         goto end_wait
@@ -175,15 +175,14 @@ end_wait: /* a valid end: no more maps */
 
 again:
     if
-    :: d_step { !EMPTY(i) && OURS(i) -> l = lo[i]; h = hi[i] }
-    :: EMPTY(i) && OURS(i) -> goto idle
-    :: !OURS(i) -> goto leave
+    :: d_step { !EMPTY(i) -> assert(OURS(i)); l = lo[i]; h = hi[i] }
+    :: d_step { EMPTY(i) -> assert(OURS(i)) }; goto idle
     fi;
     CHANGE(flo[i] = l; fhi[i] = l + 1);
     if
     :: deaths < DEATHS -> d_step { die() }; goto reborn
-    :: d_step { lo[i] == l && hi[i] == h && OURS(i) -> assert(!filling); lo[i] = l + 1; l = 0; h = 0 }
-    :: d_step { lo[i] != l || hi[i] != h || !OURS(i) -> l = 0; h = 0 };
+    :: d_step { lo[i] == l && hi[i] == h -> assert(!filling); lo[i] = l + 1; l = 0; h = 0 }
+    :: d_step { lo[i] != l || hi[i] != h -> l = 0; h = 0 };
        CHANGE(flo[i] = 0; fhi[i] = 0);
        goto again
     fi;
@@ -195,17 +194,17 @@ work:
 
 idle:
     if
-    :: d_step { !EMPTY(1 - i) && thief[1 - i] == 0 && OURS(1 - i) ->
-           v = 1 - i; l = lo[v]; h = hi[v] }
+    :: d_step { !EMPTY(1 - i) && thief[1 - i] == 0 ->
+           v = 1 - i; assert(OURS(v)); l = lo[v]; h = hi[v] }
     :: goto scan
     fi;
     CHANGE(record_steal());
     CHANGE(count_move());
     if
     :: deaths < DEATHS -> d_step { die() }; goto reborn
-    :: d_step { lo[v] == l && hi[v] == h && thief[v] == 0 && OURS(v) ->
+    :: d_step { lo[v] == l && hi[v] == h && thief[v] == 0 ->
            assert(!filling); hi[v] = smid[i]; thief[v] = i + 1; l = 0; h = 0; v = 0 }
-    :: d_step { lo[v] != l || hi[v] != h || thief[v] != 0 || !OURS(v) -> l = 0; h = 0; v = 0 };
+    :: d_step { lo[v] != l || hi[v] != h || thief[v] != 0 -> l = 0; h = 0; v = 0 };
        CHANGE(clear_steal());
        goto again
     fi;
@@ -221,7 +220,7 @@ release:
 scan:
     STEP(watch[i] = 1);
     do
-    :: d_step { v < W && svic[v] == 0 -> v++ }
+    :: d_step { v < W && svic[v] == 0 -> assert(OURS(v)); v++ }
     :: v < W && svic[v] != 0 -> goto leave
     :: v == W -> break
     od;
