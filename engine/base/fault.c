@@ -17,6 +17,7 @@ struct fault_shm {
     _Atomic int passages;
 };
 static struct fault_shm *armed;
+static pid_t spared;
 
 int fmi_fault_arm(const char *name, int nth, int times)
 {
@@ -34,6 +35,11 @@ int fmi_fault_arm(const char *name, int nth, int times)
     return 0;
 }
 
+void fmi_fault_spare_this_process(void)
+{
+    spared = getpid();
+}
+
 int fmi_fault_passages(void)
 {
     return armed == NULL ? 0 : atomic_load(&armed->passages);
@@ -41,7 +47,7 @@ int fmi_fault_passages(void)
 
 void fmi_fault_reached(const char *name)
 {
-    if (armed == NULL || strcmp(armed->name, name) != 0)
+    if (armed == NULL || strcmp(armed->name, name) != 0 || getpid() == spared)
         return;
     int passage = atomic_fetch_add(&armed->passages, 1) + 1;
     if (passage >= armed->nth && passage < armed->nth + armed->times)

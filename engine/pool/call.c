@@ -18,6 +18,13 @@ const struct fmi_runner *fmi_runner_current(void)
     return current;
 }
 
+int fm_worker_rank(void)
+{
+    if (fmi_worker_self() != NULL)
+        return fmi_worker_rank();
+    return current != NULL ? current->rank : -1; /* a caller that works */
+}
+
 int fm_cancelled(void)
 {
     return current != NULL && atomic_load(&current->job->stop) <= current->item;
@@ -162,6 +169,7 @@ static int64_t run_items_plainly(struct fmi_runner *r, int64_t begin, int64_t it
         r->item = item;
         for (; item < block_end; item++) {
             code = fn(row, result, arg);
+            FMI_FAULT("call.item");
             if (code != 0)
                 break;
             /* release: a successor that reads `next` finds the results of the items before it */

@@ -36,13 +36,11 @@ static int run_inline(struct inline_map *m, struct fmi_report *report)
         .ranges = {.lines = &m->line, .moves = &job->moves, .n = 1, .n_grains = job->plan.n_grains, .epoch = 1},
         .progress = &m->progress,
         .member = &m->member,
-        .rank = fm_worker_rank(),
+        .rank = 0, /* of one */
         .cpu = -1,
         .starts = 1,
     };
     fmi_ranges_init(&runner.ranges);
-    int inner_rank = runner.rank;
-    runner.rank = 0; /* of one */
     int rc = fmi_runner_init(&runner);
     if (rc == 0)
         rc = fmi_runner_run(&runner, 0);
@@ -50,7 +48,7 @@ static int run_inline(struct inline_map *m, struct fmi_report *report)
     if (rc >= 0)
         rc = fmi_report_collect(report, &m->progress, 1, ticket);
     for (int64_t i = 0; i < report->n; i++)
-        report->list[i].worker = inner_rank;
+        report->list[i].worker = fmi_worker_rank();
     fmi_report_sort(report);
     return rc < 0 ? rc : code_of(report);
 }

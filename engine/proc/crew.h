@@ -157,8 +157,9 @@ _Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, int host_pidfd, 
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,
                               int warden_pid);
 
-/* In a worker: its own record, and who it is. NULL and 0 outside. */
+/* In a worker: its own record, and its rank. NULL and -1 outside. */
 struct fmi_worker_shm *fmi_worker_self(void);
+int fmi_worker_rank(void);
 
 /* The death record of (rank, starts - 1), for the process that replaces it; NULL if there is none. */
 const struct fmi_death_shm *fmi_worker_death(const struct fmi_worker_shm *worker, uint32_t starts);

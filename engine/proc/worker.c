@@ -44,7 +44,7 @@ struct fmi_worker_shm *fmi_worker_self(void)
     return self.shared;
 }
 
-int fm_worker_rank(void)
+int fmi_worker_rank(void)
 {
     return self.rank;
 }

@@ -76,7 +76,7 @@ inline wake_all()
     k = 0
 }
 
-#define DIES deaths < DEATHS -> d_step { deaths++; unheard++; bury() }; goto born
+#define DIES d_step { deaths < DEATHS -> deaths++; unheard++; bury() }; goto born
 #define STEP(access)                                                                               \
     if                                                                                             \
     :: DIES                                                                                        \
@@ -212,7 +212,7 @@ end_wait: /* a valid end: nobody dies any more */
 proctype monitor()
 {
 end_watch:
-    atomic { !flag && SOMEBODY_SLEEPS && cleared == 0 && unheard == 0 -> assert(false) }
+    atomic { !flag && SOMEBODY_SLEEPS && cleared == 0 && unheard == 0 -> assert(flag) }
 }
 
 init

@@ -121,7 +121,7 @@ inline die()
 /* One access to shared words, or death before it. */
 #define STEP(access)                                                                               \
     if                                                                                             \
-    :: deaths < DEATHS -> d_step { die() }; goto resume                                            \
+    :: d_step { deaths < DEATHS -> die() }; goto resume                                            \
     :: d_step { access }                                                                           \
     fi
 
@@ -212,7 +212,7 @@ claim:
     STEP(write_intent());
 #endif
     if
-    :: deaths < DEATHS -> d_step { die() }; goto resume
+    :: d_step { deaths < DEATHS -> die() }; goto resume
     :: d_step { lo[i] == l && hi[i] == h -> lo[i] = END(l, h); FORGET }
     :: d_step { lo[i] != l || hi[i] != h -> l = 0; h = 0 };
        STEP(clear_intent());
@@ -254,7 +254,7 @@ steal:
     STEP(count_move());
 #endif
     if
-    :: deaths < DEATHS -> d_step { die() }; goto resume
+    :: d_step { deaths < DEATHS -> die() }; goto resume
     :: d_step { lo[v] == l && hi[v] == h && thief[v] == 0 ->
            hi[v] = l + (h - l) / 2;
 #ifndef NOTRANSIT

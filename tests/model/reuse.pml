@@ -84,7 +84,7 @@ inline die()
 
 #define STEP(access)                                                                               \
     if                                                                                             \
-    :: deaths < DEATHS -> d_step { die() }; goto reborn                                            \
+    :: d_step { deaths < DEATHS -> die() }; goto reborn                                            \
     :: d_step { access }                                                                           \
     fi
 
@@ -180,7 +180,7 @@ again:
     fi;
     CHANGE(flo[i] = l; fhi[i] = l + 1);
     if
-    :: deaths < DEATHS -> d_step { die() }; goto reborn
+    :: d_step { deaths < DEATHS -> die() }; goto reborn
     :: d_step { lo[i] == l && hi[i] == h -> assert(!filling); lo[i] = l + 1; l = 0; h = 0 }
     :: d_step { lo[i] != l || hi[i] != h -> l = 0; h = 0 };
        CHANGE(flo[i] = 0; fhi[i] = 0);
@@ -201,7 +201,7 @@ idle:
     CHANGE(record_steal());
     CHANGE(count_move());
     if
-    :: deaths < DEATHS -> d_step { die() }; goto reborn
+    :: d_step { deaths < DEATHS -> die() }; goto reborn
     :: d_step { lo[v] == l && hi[v] == h && thief[v] == 0 ->
            assert(!filling); hi[v] = smid[i]; thief[v] = i + 1; l = 0; h = 0; v = 0 }
     :: d_step { lo[v] != l || hi[v] != h || thief[v] != 0 -> l = 0; h = 0; v = 0 };

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* LABELS: crash fork */
+/* TIMEOUT: 60 */
+/*
+ * A worker is killed just before each transition of the state tables (range.h, job.h, crew.h, record.h, park.h), the 1st, 2nd and 7th time
+ * that it comes there. The map ends with the right result; an in-place one too, so nothing ran twice on its own result.
+ */
+#include "t.h"
+#include "victim.h"
+
+#include "fault.h"
+
+#include <forkmap/forkmap.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifdef FORKMAP_FAULTS
+
+enum { N_ITEMS = 500, N_WORKERS = 3 };
+
+static int add_seven(const void *item, void *result, void *arg)
+{
+    volatile uint64_t x = *(const uint64_t *)item;
+    (void)arg;
+    for (int i = 0; i < 300; i++)
+        x = x + 1;
+    *(uint64_t *)result = x - 293;
+    return 0;
+}
+
+static int add_seven_to_all(const fm_chunk *chunk, void *arg)
+{
+    for (int64_t i = 0; i < chunk->count; i++) {
+        char *row = (char *)chunk->out + i * chunk->out_stride;
+        add_seven(row, row, arg);
+    }
+    return 0;
+}
+
+/* The first rows of each share take long: others finish early, and steal. */
+static int add_seven_slowly_at_first(const void *item, void *result, void *arg)
+{
+    if (*(const uint64_t *)item < 100)
+        t_sleep_us(200);
+    return add_seven(item, result, arg);
+}
+
+static void map_and_check(fm_pool *pool, fm_array *a, int round)
+{
+    const fm_map_opts *opts = FM_MAP_OPTS(.flags = FM_IN_PLACE, .chunk = round % 2 == 0 ? 0 : 5, .retries = 3);
+    uint64_t *x = fm_array_data(a);
+    for (uint64_t i = 0; i < N_ITEMS; i++)
+        x[i] = i;
+    int rc = round % 3 == 0   ? fm_pool_map(pool, add_seven, a, a, opts)
+             : round % 3 == 1 ? fm_pool_map_chunks(pool, add_seven_to_all, a, a, opts)
+                              : fm_pool_map(pool, add_seven_slowly_at_first, a, a, opts);
+    assert_int_equal(rc, 0);
+    for (uint64_t i = 0; i < N_ITEMS; i++)
+        assert_int_equal(x[i], i + 7);
+}
+
+/* `must_pass`: whether every run comes to the point at all; some need a collision. */
+static void kill_at(const char *point, int must_pass)
+{
+    static const int passages[] = {1, 2, 7};
+    for (size_t i = 0; i < sizeof passages / sizeof passages[0]; i++) {
+        fm_pool *pool;
+        fm_array *a;
+        int64_t n = N_ITEMS;
+        assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0); /* the page must be there before the fork */
+        assert_int_equal(fm_pool_open(&pool, FM_POOL_OPTS(.workers = N_WORKERS)), 0);
+        assert_int_equal(fm_array_create(&a, FM_U64, 1, &n, NULL), 0);
+        fmi_fault_spare_this_process();
+        assert_int_equal(fmi_fault_arm(point, passages[i], 1), 0);
+        for (int round = 0; round < 12; round++)
+            map_and_check(pool, a, round);
+        int n_passed = fmi_fault_passages();
+        fmi_fault_arm(NULL, 0, 0);
+        if (must_pass)
+            assert_true(n_passed >= 1);
+        fm_array_destroy(a);
+        assert_int_equal(fm_pool_destroy(pool), 0);
+    }
+}
+
+#define POINT(name, point, must_pass)                                                              \
+    static void test_worker_killed_at_##name##_changes_no_result(void **state)                     \
+    {                                                                                              \
+        (void)state;                                                                               \
+        kill_at(point, must_pass);                                                                 \
+    }
+#else
+#define POINT(name, point, must_pass)                                                              \
+    static void test_worker_killed_at_##name##_changes_no_result(void **state)                     \
+    {                                                                                              \
+        (void)state;                                                                               \
+        t_skip("a build with FORKMAP_FAULTS");                                                     \
+    }
+#endif
+
+POINT(range_intend, "range.intend", 1)
+POINT(range_claim, "range.claim", 1)
+POINT(range_claim_lost, "range.claim_lost", 0)
+POINT(range_claimed, "range.claimed", 1)
+POINT(range_finish, "range.finish", 1)
+POINT(range_finished, "range.finished", 1)
+POINT(range_drop_intent, "range.drop_intent", 0)
+POINT(steal_intend, "steal.intend", 1)
+POINT(steal_move, "steal.move", 1)
+POINT(steal_commit, "steal.commit", 1)
+POINT(steal_committed, "steal.committed", 1)
+POINT(steal_install, "steal.install", 1)
+POINT(steal_installed, "steal.installed", 1)
+POINT(steal_released, "steal.released", 1)
+POINT(steal_clear, "steal.clear", 1)
+POINT(job_finish, "job.finish", 1)
+POINT(job_finished, "job.finished", 1)
+POINT(serve_inside, "serve.inside", 1)
+POINT(serve_leave, "serve.leave", 1)
+POINT(run_enter, "run.enter", 1)
+POINT(run_lost_chunk, "run.lost_chunk", 0)
+POINT(call_item, "call.item", 1)
+POINT(call_chunk, "call.chunk", 1)
+POINT(undo_saved, "undo.saved", 1)
+POINT(park_sleep, "park.sleep", 1)
+POINT(park_announce, "park.announce", 1)
+POINT(park_rouse, "park.rouse", 1)
+POINT(worker_initialize, "worker.initialize", 0)
+POINT(worker_ready, "worker.ready", 0)
+
+T_MAIN(T_TEST(test_worker_killed_at_range_intend_changes_no_result),
+       T_TEST(test_worker_killed_at_range_claim_changes_no_result),
+       T_TEST(test_worker_killed_at_range_claim_lost_changes_no_result),
+       T_TEST(test_worker_killed_at_range_claimed_changes_no_result),
+       T_TEST(test_worker_killed_at_range_finish_changes_no_result),
+       T_TEST(test_worker_killed_at_range_finished_changes_no_result),
+       T_TEST(test_worker_killed_at_range_drop_intent_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_intend_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_move_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_commit_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_committed_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_install_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_installed_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_released_changes_no_result),
+       T_TEST(test_worker_killed_at_steal_clear_changes_no_result),
+       T_TEST(test_worker_killed_at_job_finish_changes_no_result),
+       T_TEST(test_worker_killed_at_job_finished_changes_no_result),
+       T_TEST(test_worker_killed_at_serve_inside_changes_no_result),
+       T_TEST(test_worker_killed_at_serve_leave_changes_no_result),
+       T_TEST(test_worker_killed_at_run_enter_changes_no_result),
+       T_TEST(test_worker_killed_at_run_lost_chunk_changes_no_result),
+       T_TEST(test_worker_killed_at_call_item_changes_no_result),
+       T_TEST(test_worker_killed_at_call_chunk_changes_no_result),
+       T_TEST(test_worker_killed_at_undo_saved_changes_no_result),
+       T_TEST(test_worker_killed_at_park_sleep_changes_no_result),
+       T_TEST(test_worker_killed_at_park_announce_changes_no_result),
+       T_TEST(test_worker_killed_at_park_rouse_changes_no_result),
+       T_TEST(test_worker_killed_at_worker_initialize_changes_no_result),
+       T_TEST(test_worker_killed_at_worker_ready_changes_no_result))
