@@ -8,8 +8,8 @@
 
 void fmi_park_init(struct fmi_park_shm *p)
 {
-    atomic_init(&p->seq, 1);
-    atomic_init(&p->sleepers, 0);
+    atomic_init(&p->word, 2); /* no state is 0 */
+    p->pad = 0;
     for (int i = 0; i < 7; i++)
         atomic_init(&p->beside[i], 0);
 }
@@ -28,39 +28,65 @@ int fmi_park_spin(const struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns)
     return 0;
 }
 
+/* w4: sets the flag while seq is still `seen`. 0 if it has moved on. */
+static int set_flag(struct fmi_park_shm *p, uint32_t seen)
+{
+    uint32_t word = atomic_load(&p->word);
+    while (word == seen)
+        if (atomic_compare_exchange_weak(&p->word, &word, seen | FMI_PARK_FLAG)) /* pairs with k3 */
+            return 1;
+    return word == (seen | FMI_PARK_FLAG);
+}
+
 int fmi_park(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns, int64_t deadline_ns)
 {
     if (fmi_park_spin(p, seen, spin_ns))
         return 0;
     FMI_FAULT("park.sleep");
-    atomic_store(&p->sleepers, 1); /* w4: before the kernel compares seq at w5; pairs with k3 */
-    return fmi_sys_futex_wait(&p->seq, seen, deadline_ns);
+    if (!set_flag(p, seen))
+        return 0;
+    return fmi_sys_futex_wait(&p->word, seen | FMI_PARK_FLAG, deadline_ns);
 }
 
 int fmi_park_alive(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns,
                    const _Atomic uint32_t *life, uint32_t life_value, int64_t deadline_ns)
 {
-    if (fmi_park_spin(p, seen, spin_ns))
+    if (fmi_park_spin(p, seen, spin_ns) || !set_flag(p, seen))
         return 0;
-    atomic_store(&p->sleepers, 1); /* w4, as in fmi_park */
-    return fmi_sys_futex_wait_alive(&p->seq, seen, life, life_value, deadline_ns);
+    return fmi_sys_futex_wait_alive(&p->word, seen | FMI_PARK_FLAG, life, life_value, deadline_ns);
 }
 
 void fmi_park_announce(struct fmi_park_shm *p)
 {
     FMI_FAULT("park.announce");
-    atomic_fetch_add(&p->seq, 1); /* k2: releases the caller's change */
+    atomic_fetch_add(&p->word, 2); /* k2: releases the caller's change */
+}
+
+static int take_flag(struct fmi_park_shm *p)
+{
+    if ((atomic_load(&p->word) & FMI_PARK_FLAG) == 0) /* k3: pairs with w4 */
+        return 0;
+    return (atomic_fetch_and(&p->word, ~FMI_PARK_FLAG) & FMI_PARK_FLAG) != 0;
 }
 
 void fmi_park_rouse(struct fmi_park_shm *p)
 {
     FMI_FAULT("park.rouse");
-    if (atomic_load(&p->sleepers) != 0 && atomic_exchange(&p->sleepers, 0) != 0) /* pairs with w4 */
-        fmi_sys_futex_wake_all(&p->seq);
+    if (!take_flag(p))
+        return;
+    FMI_FAULT("park.taken");
+    fmi_sys_futex_wake_all(&p->word);
 }
 
 void fmi_park_wake(struct fmi_park_shm *p)
 {
     fmi_park_announce(p);
     fmi_park_rouse(p);
+}
+
+void fmi_park_wake_all(struct fmi_park_shm *p)
+{
+    fmi_park_announce(p);
+    take_flag(p);
+    fmi_sys_futex_wake_all(&p->word);
 }

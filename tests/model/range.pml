@@ -58,8 +58,13 @@
 #ifndef C
 #define C 1
 #endif
-#ifndef DEATHS
-#define DEATHS 1
+#ifdef DEATHS
+byte deaths;
+#define MAY_DIE (deaths < DEATHS)
+#define COUNT_DEATH deaths++
+#else /* any number */
+#define MAY_DIE true
+#define COUNT_DEATH skip
 #endif
 
 byte lo[W], hi[W], thief[W];    /* R; thief: 0 none, else slot + 1 */
@@ -68,7 +73,6 @@ byte flo[W], fhi[W];            /* F; equal: nothing in flight */
 byte svic[W], smid[W], send[W]; /* S; svic: 0 none, else victim + 1 */
 bit spar[W];
 byte watch[W];                  /* 0 not scanning, 1 no move since the scan began, 2 moved */
-byte deaths;
 
 bit may[G], ran[G];             /* the checker's: may run (again); has run */
 bit done;
@@ -109,7 +113,7 @@ bit done;
 
 inline die()
 {
-    deaths++;
+    COUNT_DEATH;
     k = flo[i];
     do
     :: k < fhi[i] && svic[i] == 0 && lo[i] > flo[i] -> may[k] = 1; k++
@@ -121,7 +125,7 @@ inline die()
 /* One access to shared words, or death before it. */
 #define STEP(access)                                                                               \
     if                                                                                             \
-    :: d_step { deaths < DEATHS -> die() }; goto resume                                            \
+    :: d_step { MAY_DIE -> die() }; goto resume                                            \
     :: d_step { access }                                                                           \
     fi
 
@@ -212,7 +216,7 @@ claim:
     STEP(write_intent());
 #endif
     if
-    :: d_step { deaths < DEATHS -> die() }; goto resume
+    :: d_step { MAY_DIE -> die() }; goto resume
     :: d_step { lo[i] == l && hi[i] == h -> lo[i] = END(l, h); FORGET }
     :: d_step { lo[i] != l || hi[i] != h -> l = 0; h = 0 };
        STEP(clear_intent());
@@ -254,7 +258,7 @@ steal:
     STEP(count_move());
 #endif
     if
-    :: d_step { deaths < DEATHS -> die() }; goto resume
+    :: d_step { MAY_DIE -> die() }; goto resume
     :: d_step { lo[v] == l && hi[v] == h && thief[v] == 0 ->
            hi[v] = l + (h - l) / 2;
 #ifndef NOTRANSIT

@@ -44,8 +44,13 @@
 #ifndef MAPS
 #define MAPS 2
 #endif
-#ifndef DEATHS
-#define DEATHS 1
+#ifdef DEATHS
+byte deaths;
+#define MAY_DIE (deaths < DEATHS)
+#define COUNT_DEATH deaths++
+#else /* any number */
+#define MAY_DIE true
+#define COUNT_DEATH skip
 #endif
 #ifndef EPOCHS
 #define EPOCHS 1
@@ -61,7 +66,6 @@ byte flo[W], fhi[W];
 byte svic[W], smid[W], send[W];
 bit spar[W];
 byte watch[W];
-byte deaths;
 
 bit may[G], ran[G];             /* the checker's */
 bit filling;
@@ -74,7 +78,7 @@ bit filling;
 
 inline die()
 {
-    deaths++;
+    COUNT_DEATH;
     if
     :: svic[i] == 0 && !IDLE(i) && lo[i] > flo[i] -> may[flo[i]] = 1
     :: else -> skip
@@ -84,7 +88,7 @@ inline die()
 
 #define STEP(access)                                                                               \
     if                                                                                             \
-    :: d_step { deaths < DEATHS -> die() }; goto reborn                                            \
+    :: d_step { MAY_DIE -> die() }; goto reborn                                            \
     :: d_step { access }                                                                           \
     fi
 
@@ -180,7 +184,7 @@ again:
     fi;
     CHANGE(flo[i] = l; fhi[i] = l + 1);
     if
-    :: d_step { deaths < DEATHS -> die() }; goto reborn
+    :: d_step { MAY_DIE -> die() }; goto reborn
     :: d_step { lo[i] == l && hi[i] == h -> assert(!filling); lo[i] = l + 1; l = 0; h = 0 }
     :: d_step { lo[i] != l || hi[i] != h -> l = 0; h = 0 };
        CHANGE(flo[i] = 0; fhi[i] = 0);
@@ -201,7 +205,7 @@ idle:
     CHANGE(record_steal());
     CHANGE(count_move());
     if
-    :: d_step { deaths < DEATHS -> die() }; goto reborn
+    :: d_step { MAY_DIE -> die() }; goto reborn
     :: d_step { lo[v] == l && hi[v] == h && thief[v] == 0 ->
            assert(!filling); hi[v] = smid[i]; thief[v] = i + 1; l = 0; h = 0; v = 0 }
     :: d_step { lo[v] != l || hi[v] != h || thief[v] != 0 -> l = 0; h = 0; v = 0 };
