@@ -36,7 +36,8 @@ int fmi_heap_reserve(struct fmi_heap *heap, void *p, size_t bytes)
                              end - begin);
     if (rc == 0)
         return 0;
-    return fmi_error(rc, "%zu KiB asked for; the kernel has no pages left (%lld MiB of memory free%s)",
+    return fmi_error(rc,
+                     "%zu KiB asked for; the kernel has no pages left (%lld MiB of memory free%s)",
                      bytes >> 10, (long long)(fmi_sys_memory_left() >> 20),
                      rc == -ENOSPC ? "; /dev/shm may be full" : "");
 }
@@ -45,7 +46,7 @@ static void lay_out(struct fmi_heap *heap, char *base, size_t bytes)
 {
     size_t page = fmi_sys_page_bytes();
     size_t per_span = FMI_SPAN_BYTES + sizeof(uint64_t) + sizeof(struct fmi_slab_shm);
-    size_t n = (bytes - 2 * FMI_SPAN_BYTES) / per_span / 512 * 512;
+    size_t n = (bytes - 4 * FMI_SPAN_BYTES) / per_span / 512 * 512;
     heap->shm = (struct fmi_heap_shm *)base;
     heap->table = (_Atomic uint64_t *)(base + 2 * page);
     heap->bitmaps = (struct fmi_slab_shm *)(base + 2 * page + n * sizeof(uint64_t));
@@ -73,16 +74,16 @@ static int write_header(struct fmi_heap *heap)
     return rc;
 }
 
+/* -EEXIST: every place is taken or refused. */
 static int map_somewhere(int fd, size_t bytes, char **base)
 {
-    int rc = -EEXIST;
     for (size_t i = 0; i < sizeof address_hints / sizeof address_hints[0]; i++) {
         *base = (char *)address_hints[i];
-        rc = fmi_sys_map_at(*base, fd, bytes);
-        if (rc != -EEXIST)
+        int rc = fmi_sys_map_at(*base, fd, bytes);
+        if (rc == 0 || rc == -ENOMEM)
             return rc;
     }
-    return rc;
+    return -EEXIST;
 }
 
 static int backing_from_environment(void)
@@ -91,19 +92,24 @@ static int backing_from_environment(void)
     if (text != NULL && strcmp(text, "shm_open") == 0)
         return FMI_BACKING_SHM_OPEN;
     if (text != NULL && strcmp(text, "memfd") != 0 && *text != '\0')
-        fmi_log(FM_LOG_WARNING, "FORKMAP_BACKING=%s is neither memfd nor shm_open; memfd is used", text);
+        fmi_log(FM_LOG_WARNING, "FORKMAP_BACKING=%s is neither memfd nor shm_open; memfd is used",
+                text);
     return FMI_BACKING_MEMFD;
 }
 
-/* Makes and maps an object of `bytes`. -ENOMEM, -EEXIST or -EFBIG: smaller may do. */
+/* Makes and maps an object of `bytes`. -ENOMEM or -EEXIST: smaller may do. */
 static int open_sized(struct fmi_heap *heap, size_t bytes)
 {
     char *base = NULL;
     int rc = fmi_sys_shm_create(&heap->fd, backing_from_environment(), bytes);
     if (rc != 0)
-        return rc;
+        return fmi_error(rc, "the shared heap's object of %zu MiB cannot be made: %s", bytes >> 20,
+                         fm_strerror(rc));
     heap->inode = fmi_sys_inode(heap->fd);
     rc = map_somewhere(heap->fd, bytes, &base);
+    if (rc != 0)
+        fmi_error_note("no room for the shared heap's %zu MiB of addresses: %s (see ulimit -v)",
+                       bytes >> 20, fm_strerror(rc));
     if (rc == 0) {
         lay_out(heap, base, bytes);
         rc = write_header(heap);
@@ -121,15 +127,15 @@ static int open_largest(struct fmi_heap *heap)
     while (bytes > limit && bytes > smallest_bytes)
         bytes /= 2;
     if (bytes > limit)
-        return fmi_error(-EFBIG, "RLIMIT_FSIZE is %zu KiB; the shared heap needs at least %zu MiB (see ulimit -f)",
-                         limit >> 10, smallest_bytes >> 20);
+        return fmi_error(
+            -EFBIG,
+            "RLIMIT_FSIZE is %zu KiB; the shared heap needs at least %zu MiB (see ulimit -f)",
+            limit >> 10, smallest_bytes >> 20);
     int rc;
     do {
         rc = open_sized(heap, bytes);
         bytes /= 2;
     } while ((rc == -ENOMEM || rc == -EEXIST) && bytes >= smallest_bytes);
-    if (rc != 0 && rc != -ENOSPC && rc != -ENOMEM)
-        return fmi_error(rc, "the shared heap cannot be made: %s", fm_strerror(rc));
     return rc;
 }
 
@@ -139,7 +145,8 @@ static int open_heap(struct fmi_heap **out)
     pthread_mutex_lock(&opening);
     int rc = 0;
     if (this_heap == NULL && (rc = open_largest(&heap)) == 0)
-        __atomic_store_n(&this_heap, &heap, __ATOMIC_RELEASE); /* pairs with the acquire in get_heap */
+        __atomic_store_n(&this_heap, &heap,
+                         __ATOMIC_RELEASE); /* pairs with the acquire in get_heap */
     *out = this_heap;
     pthread_mutex_unlock(&opening);
     return rc;
@@ -198,7 +205,8 @@ int fmi_heap_contains(const void *p, size_t bytes)
         return 0;
     size_t offset = (size_t)((const char *)p - heap->spans), end;
     uint32_t top = atomic_load(&heap->shm->top);
-    return top <= heap->n_spans && fmi_checked_add(offset, bytes, &end) && end <= top * FMI_SPAN_BYTES;
+    return top <= heap->n_spans && fmi_checked_add(offset, bytes, &end) &&
+           end <= top * FMI_SPAN_BYTES;
 }
 
 void fmi_heap_recover(int dead_pid)

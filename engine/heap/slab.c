@@ -2,6 +2,7 @@
 /* Blocks of one size, one bit each; the protocol is in slab.h. */
 #include "slab.h"
 
+#include "error.h"
 #include "fault.h"
 #include "heap_layout.h"
 #include "span.h"
@@ -33,7 +34,8 @@ static void *take_block(struct fmi_heap *heap, uint32_t span, uint32_t size_clas
             bits = atomic_fetch_or_explicit(&slab->bits[w], 1ull << bit, memory_order_acquire);
             FMI_FAULT("slab.taken");
             if ((bits >> bit & 1) == 0)
-                return heap->spans + span * FMI_SPAN_BYTES + (w * 64 + bit) * block_bytes(size_class);
+                return heap->spans + span * FMI_SPAN_BYTES +
+                       (w * 64 + bit) * block_bytes(size_class);
         }
     }
     return NULL;
@@ -41,7 +43,8 @@ static void *take_block(struct fmi_heap *heap, uint32_t span, uint32_t size_clas
 
 static int is_slab_of(struct fmi_heap *heap, uint32_t span, uint32_t size_class)
 {
-    uint64_t word = atomic_load_explicit(&heap->table[span], memory_order_acquire); /* pairs with fmi_span_commit */
+    uint64_t word = atomic_load_explicit(&heap->table[span],
+                                         memory_order_acquire); /* pairs with fmi_span_commit */
     return fmi_span_kind(word) == FMI_SPAN_SLAB && fmi_span_length(word) == size_class;
 }
 
@@ -51,7 +54,8 @@ static void *take_from_any(struct fmi_heap *heap, uint32_t size_class)
     uint32_t hint = atomic_load_explicit(&heap->shm->slab_hint[size_class], memory_order_relaxed);
     for (uint32_t i = 0; i < top && top <= heap->n_spans; i++) {
         uint32_t span = i + hint < top ? i + hint : (i + hint) % top;
-        void *block = is_slab_of(heap, span, size_class) ? take_block(heap, span, size_class) : NULL;
+        void *block =
+            is_slab_of(heap, span, size_class) ? take_block(heap, span, size_class) : NULL;
         if (block == NULL)
             continue;
         if (i != 0)
@@ -77,7 +81,8 @@ static int open_slab(struct fmi_heap *heap, uint32_t size_class)
     for (uint32_t w = 0; w < 16; w++) {
         uint32_t used = n_blocks > w * 64 ? n_blocks - w * 64 : 0;
         uint64_t beyond = used >= 64 ? 0 : UINT64_MAX << used;
-        atomic_store_explicit(&slab->bits[w], beyond, memory_order_relaxed); /* published by commit */
+        atomic_store_explicit(&slab->bits[w], beyond,
+                              memory_order_relaxed); /* published by commit */
     }
     FMI_FAULT("slab.open");
     fmi_span_commit(heap, (uint32_t)span, FMI_SPAN_SLAB, size_class);
@@ -99,18 +104,18 @@ int fmi_slab_alloc(struct fmi_heap *heap, size_t bytes, void **out)
 int fmi_slab_free(struct fmi_heap *heap, uint32_t span, uint32_t size_class, const void *p)
 {
     if (size_class >= FMI_SLAB_CLASSES)
-        return FM_ECORRUPT;
+        return fmi_error(FM_ECORRUPT, "the heap's control words are overwritten");
     size_t offset = (size_t)((const char *)p - heap->spans) % FMI_SPAN_BYTES;
     size_t block = offset / block_bytes(size_class);
     if (offset % block_bytes(size_class) != 0)
-        return FM_ECORRUPT;
+        return fmi_error(FM_ECORRUPT, "%p is not the start of an allocation", p);
     uint64_t bit = 1ull << block % 64;
     FMI_FAULT("slab.free");
     /* release: pairs with the acquire in take_block */
-    uint64_t before =
-        atomic_fetch_and_explicit(&heap->bitmaps[span].bits[block / 64], ~bit, memory_order_release);
+    uint64_t before = atomic_fetch_and_explicit(&heap->bitmaps[span].bits[block / 64], ~bit,
+                                                memory_order_release);
     if ((before & bit) == 0)
-        return FM_ECORRUPT;
+        return fmi_error(FM_ECORRUPT, "%p is not in use, or freed already", p);
     atomic_store_explicit(&heap->shm->slab_hint[size_class], span, memory_order_relaxed);
     return 0;
 }

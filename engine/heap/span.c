@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #define COLD_BIT 16ull
-enum { READY_STEP = 8192 };      /* spans whose words are reserved at a time: 64 KiB of table */
-enum { CHECK_BYTES = 1 << 20 };  /* below, the kernel's answer to the reservation is enough */
+enum { READY_STEP = 8192 };     /* spans whose words are reserved at a time: 64 KiB of table */
+enum { CHECK_BYTES = 1 << 20 }; /* below, the kernel's answer to the reservation is enough */
 
 static uint64_t word_of(unsigned kind, uint64_t cold, uint32_t a, uint32_t b)
 {
@@ -99,7 +99,8 @@ static int make_ready(struct fmi_heap *heap, uint32_t end)
     uint32_t target = (end + READY_STEP - 1) / READY_STEP * READY_STEP;
     if (target > heap->n_spans)
         target = heap->n_spans;
-    int rc = fmi_heap_reserve(heap, (void *)&heap->table[ready], (target - ready) * sizeof(uint64_t));
+    int rc =
+        fmi_heap_reserve(heap, (void *)&heap->table[ready], (target - ready) * sizeof(uint64_t));
     if (rc == 0)
         raise_to(&heap->shm->ready, target);
     return rc;
@@ -175,6 +176,7 @@ static int fill_run(struct fmi_heap *heap, uint32_t head, uint32_t n, int zero)
             int rc = fmi_heap_reserve(heap, p, (end - i) * FMI_SPAN_BYTES);
             if (rc != 0)
                 return rc;
+            FMI_FAULT("span.filled");
             for (uint32_t k = i; k < end; k++)
                 store_word(heap, k, load_word(heap, k) & ~COLD_BIT); /* it has pages from now on */
         } else if (zero) {
@@ -197,48 +199,75 @@ static int check_memory_left(uint32_t n_cold, uint32_t n)
                      (n * FMI_SPAN_BYTES) >> 20, (long long)(left >> 20));
 }
 
-/* Pages that a failed or dead claim got are given back: nobody wrote to them, but they count. */
+static int is_cold_in_run(struct fmi_heap *heap, uint32_t head, uint32_t i)
+{
+    uint64_t word = load_word(heap, i);
+    return (word & COLD_BIT) != 0 &&
+           (i == head || (word & ~COLD_BIT) == word_of(FMI_SPAN_TAIL, 0, head, 0));
+}
+
+/* Pages under a cold bit go back, if there are any: a failed or dead claim got them, or a death came before their punch. */
 static void drop_cold_pages(struct fmi_heap *heap, uint32_t head, uint32_t n)
 {
-    for (uint32_t i = head; i < head + n; i++)
-        if (load_word(heap, i) & COLD_BIT)
-            fmi_sys_punch(heap->spans + i * FMI_SPAN_BYTES, FMI_SPAN_BYTES);
+    for (uint32_t i = head, end; i < head + n; i = end + 1) {
+        for (end = i; end < head + n && is_cold_in_run(heap, head, end);)
+            end++;
+        if (end > i)
+            fmi_sys_punch(heap->spans + i * FMI_SPAN_BYTES, (end - i) * FMI_SPAN_BYTES);
+    }
 }
 
 int64_t fmi_span_claim(struct fmi_heap *heap, uint32_t n, int zero)
 {
+    /* What cannot be there even if all that is warm were in this run is refused before it marks the table. */
+    int rc =
+        n > heap->shm->warm_limit ? check_memory_left(n - (uint32_t)heap->shm->warm_limit, n) : 0;
+    if (rc != 0)
+        return rc;
     int64_t head = find_run(heap, n);
     if (head < 0)
         return head;
-    int rc = check_memory_left(count_cold(heap, (uint32_t)head, n), n);
-    if (rc == 0)
-        rc = fill_run(heap, (uint32_t)head, n, zero);
-    if (rc != 0) {
+    rc = check_memory_left(count_cold(heap, (uint32_t)head, n), n);
+    if (rc == 0 && (rc = fill_run(heap, (uint32_t)head, n, zero)) != 0)
         drop_cold_pages(heap, (uint32_t)head, n);
-        free_run(heap, (uint32_t)head, n, cold_of(load_word(heap, (uint32_t)head)));
-        return rc;
-    }
-    return head;
+    if (rc == 0)
+        return head;
+    free_run(heap, (uint32_t)head, n, cold_of(load_word(heap, (uint32_t)head)));
+    return rc;
 }
 
 void fmi_span_commit(struct fmi_heap *heap, uint32_t head, unsigned kind, uint32_t a)
 {
     FMI_FAULT("span.commit");
-    atomic_fetch_add_explicit(&heap->shm->used, kind == FMI_SPAN_SLAB ? 1 : a, memory_order_relaxed); /* a hint */
-    store_word(heap, head, word_of(kind, 0, a, 0)); /* pairs with is_slab_of and load_word */
+    atomic_fetch_add_explicit(&heap->shm->used, kind == FMI_SPAN_SLAB ? 1 : a,
+                              memory_order_relaxed); /* a hint */
+    store_word(heap, head, word_of(kind, 0, a, 0));  /* pairs with is_slab_of and load_word */
 }
 
-/* A run in use has all its pages. They stay warm up to the limit, and go back to the kernel beyond it. */
+/* Sets or takes off the cold bits of a run that this process is freeing. */
+static void mark_freeing(struct fmi_heap *heap, uint32_t head, uint32_t n, uint64_t cold)
+{
+    store_word(heap, head, word_of(FMI_SPAN_FREEING, cold, n, (uint32_t)getpid()));
+    for (uint32_t i = head + 1; i < head + n; i++)
+        store_word(heap, i, word_of(FMI_SPAN_TAIL, cold, head, 0));
+}
+
+/*
+ * A run in use has all its pages. They stay warm up to the limit, and go back to the kernel beyond it. Marked first: if this
+ * process dies with the marks made, recover punches; the other way round, a span without pages would pass for a warm one.
+ */
 static uint64_t cool_down(struct fmi_heap *heap, uint32_t head, uint32_t n)
 {
-    uint64_t warm = (uint64_t)atomic_load_explicit(&heap->shm->warm, memory_order_relaxed);
+    uint64_t warm =
+        (uint64_t)atomic_load_explicit(&heap->shm->warm, memory_order_relaxed); /* a hint */
     if (warm + n <= heap->shm->warm_limit)
         return 0;
-    if (fmi_sys_punch(heap->spans + head * FMI_SPAN_BYTES, n * FMI_SPAN_BYTES) != 0)
-        return 0;
-    for (uint32_t i = head + 1; i < head + n; i++)
-        store_word(heap, i, word_of(FMI_SPAN_TAIL, COLD_BIT, head, 0));
-    return COLD_BIT;
+    mark_freeing(heap, head, n, COLD_BIT);
+    FMI_FAULT("span.cool");
+    if (fmi_sys_punch(heap->spans + head * FMI_SPAN_BYTES, n * FMI_SPAN_BYTES) == 0)
+        return COLD_BIT;
+    mark_freeing(heap, head, n, 0);
+    return 0;
 }
 
 int fmi_span_release(struct fmi_heap *heap, uint32_t head)
@@ -264,13 +293,10 @@ void fmi_span_recover(struct fmi_heap *heap, int dead_pid)
         uint64_t word = load_word(heap, i);
         unsigned kind = fmi_span_kind(word);
         uint32_t n = fmi_span_length(word);
-        if ((kind != FMI_SPAN_CLAIMING && kind != FMI_SPAN_FREEING) || owner_of(word) != (uint32_t)dead_pid ||
-            n == 0 || n > heap->n_spans - i)
+        if ((kind != FMI_SPAN_CLAIMING && kind != FMI_SPAN_FREEING) ||
+            owner_of(word) != (uint32_t)dead_pid || n == 0 || n > heap->n_spans - i)
             continue;
-        drop_cold_pages(heap, i, 1);
-        for (uint32_t k = i + 1; k < i + n; k++)
-            if ((load_word(heap, k) & ~COLD_BIT) == word_of(FMI_SPAN_TAIL, 0, i, 0))
-                drop_cold_pages(heap, k, 1);
+        drop_cold_pages(heap, i, n);
         free_run(heap, i, n, word & COLD_BIT);
     }
 }

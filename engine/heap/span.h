@@ -25,7 +25,8 @@
  * INVARIANTS
  *   (1) A TAIL whose `head` is h belongs to the run whose head word is h; h is CLAIMING, USED or FREEING.
  *   (2) While h is CLAIMING or FREEING only process b changes the words of the run.
- *   (3) A span that is COLD, or TAIL or CLAIMING with the cold bit, has no pages that anyone wrote to.
+ *   (3) A span that is COLD, or has the cold bit in a run that is CLAIMING, has no pages that anyone wrote to. In a run
+ *       that is FREEING the bit says that its pages are going: if b dies, recover gives them back again.
  *   (4) spans at and after `top` are COLD.
  * No lock, so nothing to repair but the runs of the dead, which their heads name.
  */

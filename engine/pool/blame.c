@@ -88,7 +88,7 @@ int fmi_blame_return(struct fmi_runner *r, int64_t item, int code)
     if (attempt <= r->plan->retries) {
         struct attempts a = load_attempts(r);
         store_attempts(r, (struct attempts){attempt, tag_of(item), a.counted});
-        fmi_count(&r->member->n_reruns, 1);
+        fmi_count(&r->tally->n_reruns, 1);
         return FMI_VERDICT_AGAIN;
     }
     struct rusage usage;
@@ -166,7 +166,7 @@ int64_t fmi_blame_death(struct fmi_runner *r, int64_t begin, int64_t end)
         r->worker == NULL ? NULL : fmi_worker_death(r->worker, r->starts);
     if (death == NULL || next == end)
         return next;
-    fmi_count(&r->member->n_reruns, 1);
+    fmi_count(&r->tally->n_reruns, 1);
     int is_counted = load_attempts(r).counted == (death->starts & 0xffffff);
     if (death->how == FMI_DEATH_LATE || is_counted || atomic_load(&p->calling) != death->starts)
         return next; /* it died before or after the functions of this chunk */

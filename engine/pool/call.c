@@ -225,7 +225,7 @@ static void cut_piece(struct fmi_runner *r, int64_t count)
 {
     int64_t piece = count < PIECE_CUT ? 1 : count / PIECE_CUT;
     atomic_store_explicit(&r->progress->piece, piece, memory_order_release);
-    fmi_count(&r->member->n_reruns, 1);
+    fmi_count(&r->tally->n_reruns, 1);
 }
 
 static int64_t run_pieces(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)

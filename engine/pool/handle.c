@@ -28,7 +28,7 @@ int fmi_pool_enter(fm_pool *pool)
     int rc = fmi_pool_check(pool);
     if (rc != 0)
         return rc;
-    atomic_fetch_add(&pool->active, 1); /* seq_cst: before the look at phase; pairs with end_pool */
+    atomic_fetch_add(&pool->active, 1); /* seq_cst: before the look at phase; pairs with fm_pool_close */
     int phase = atomic_load(&pool->phase);
     if (phase == FMI_PHASE_OPEN)
         return 0;
@@ -37,10 +37,23 @@ int fmi_pool_enter(fm_pool *pool)
                      phase == FMI_PHASE_CLOSED ? "closed to new maps" : "terminated");
 }
 
+/* Under the lock, which whoever destroys the pool takes too before it frees what is touched here. */
 void fmi_pool_leave(fm_pool *pool)
 {
-    if (atomic_fetch_sub(&pool->active, 1) == 1 && atomic_load(&pool->phase) != FMI_PHASE_OPEN)
+    pthread_mutex_lock(&pool->lock);
+    if (atomic_fetch_sub(&pool->active, 1) == 1 && atomic_load(&pool->phase) != FMI_PHASE_OPEN) {
+        fmi_pool_dismiss(pool);
         fmi_park_wake(&pool->view.shm->done); /* whoever destroys the pool waits there */
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void fmi_pool_dismiss(fm_pool *pool)
+{
+    atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
+    fmi_park_wake(&pool->view.shm->work);
+    if (pool->has_crew)
+        fmi_crew_command(&pool->crew, FMI_COMMAND_LEAVE);
 }
 
 int fmi_pool_is_inline(const fm_pool *pool)

@@ -33,6 +33,7 @@ struct fm_pool {
     uint32_t owner;       /* pid of the process that opened it */
     _Atomic int phase;
     _Atomic int active; /* threads inside a map */
+    _Atomic int n_waiting; /* of them, for a job slot */
     int n_workers;
     int caller; /* fm_caller */
     int has_crew; /* not when the caller is the only worker */
@@ -61,6 +62,9 @@ int fmi_pool_check(const fm_pool *pool);
 /* Around a map: keeps the pool from being freed. 0; FM_ECLOSED; as fmi_pool_check. */
 int fmi_pool_enter(fm_pool *pool);
 void fmi_pool_leave(fm_pool *pool);
+
+/* Lets the workers of a closed pool leave. Once no map is inside: one that has entered is yet to publish its job. */
+void fmi_pool_dismiss(fm_pool *pool);
 
 /* 1 in a worker, for a pool that is not its own: maps run inline there. */
 int fmi_pool_is_inline(const fm_pool *pool);

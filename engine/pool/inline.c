@@ -14,7 +14,7 @@ struct inline_map {
     struct fmi_job_shm job;
     struct fmi_range_shm line;
     struct fmi_progress_shm progress;
-    struct fmi_member_shm member;
+    struct fmi_tally_shm tally;
 };
 
 static int code_of(const struct fmi_report *report)
@@ -35,7 +35,7 @@ static int run_inline(struct inline_map *m, struct fmi_report *report)
         .job = job,
         .ranges = {.lines = &m->line, .moves = &job->moves, .n = 1, .n_grains = job->plan.n_grains, .epoch = 1},
         .progress = &m->progress,
-        .member = &m->member,
+        .tally = &m->tally,
         .rank = 0, /* of one */
         .cpu = -1,
         .starts = 1,

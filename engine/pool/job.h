@@ -14,11 +14,11 @@
  *   OPEN     -> FREE      the same, when the caller works and finds all finished itself
  *   The word holds {ticket:56, state:8}. Tickets count submissions of the pool, from 1; workers serve the lowest first.
  *
- * A WORKER AND A JOB: before it touches a job's lines it stores the job's word into its `inside`, then reads the job's word again, and
- * leaves if it has changed. The host gives a slot to another job only when no `inside` names it. So a
- * process that was stopped for a minute cannot write into a job that came later. (tests/model/reuse.pml)
- *   inside == 0           nothing of any job belongs to this process alone
- *   inside == word of j   the words of (j, rank) may tell of a chunk or steal; the successor resumes them first
+ * A WORKER AND A JOB: before it touches the other words of (job, rank) it stores the ticket into their `inside`, then reads the job's
+ * word again, and leaves if that is not {ticket, OPEN}. The host gives a slot to another job only when every `inside` of it
+ * is 0. So a process that was stopped for a minute cannot write into a job that came later. (tests/model/reuse.pml)
+ *   inside == 0           nothing of this job belongs to the process of that rank alone
+ *   inside == ticket      the words may tell of a chunk or a steal; a successor looks for such a job and resumes it first
  *
  * INVARIANTS
  *   (1) plan and lines of a job do not change while it is OPEN, but for ranges, progress, stop, error, median_ns, n_failed.
@@ -128,9 +128,8 @@ struct fmi_progress_shm {
 static_assert(offsetof(struct fmi_progress_shm, n_done) == 64, "progress: layout");
 static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
 
-struct fmi_member_shm { /* one per rank; written by the process that has it */
-    alignas(64) _Atomic uint64_t inside; /* word of the job, with its slot in the state's bits; 0: none */
-    _Atomic uint64_t n_steals; /* since the pool was opened, as those below: counters for people */
+struct fmi_tally_shm { /* one per rank, written by the process that has it: counters for people, since the open */
+    alignas(64) _Atomic uint64_t n_steals;
     _Atomic uint64_t n_reruns;
     _Atomic uint64_t undone_bytes;
 };
@@ -145,17 +144,18 @@ struct fmi_pool_shm {
     uint64_t magic;
     uint32_t layout;
     uint32_t n_ranks;
-    struct fmi_park_shm work; /* workers park here; the host wakes. beside[0]: slots that were ever used, beside[1]: closing */
+    struct fmi_park_shm work; /* workers park here; the host wakes. Beside it: the words below */
     struct fmi_park_shm done; /* host threads park here; workers and the warden wake */
     struct fmi_job_shm jobs[FMI_POOL_JOBS];
 };
-#define FMI_POOL_USED(shm)    (&(shm)->work.beside[0])
+#define FMI_POOL_USED(shm)    (&(shm)->work.beside[0]) /* slots that ever had a job; bits are only set */
 #define FMI_POOL_CLOSING(shm) (&(shm)->work.beside[1])
+#define FMI_POOL_LATEST(shm)  (&(shm)->work.beside[2]) /* slot published last: a hint, for prefetching */
 
 /* The shared parts of a pool, as every process of it has them; inherited by fork. */
 struct fmi_pool_view {
     struct fmi_pool_shm *shm;
-    struct fmi_member_shm *members;    /* n_ranks */
+    struct fmi_tally_shm *tallies;     /* n_ranks */
     struct fmi_range_shm *ranges;      /* FMI_POOL_JOBS x n_ranks */
     struct fmi_progress_shm *progress; /* FMI_POOL_JOBS x n_ranks */
     struct fmi_crew_shm *crew;
@@ -177,12 +177,6 @@ static inline uint64_t fmi_job_ticket(uint64_t word)
 static inline unsigned fmi_job_state(uint64_t word)
 {
     return (unsigned)(word & 255);
-}
-
-/* What `inside` holds: the ticket, and the slot + 1 in place of the state. */
-static inline uint64_t fmi_inside(uint64_t ticket, int slot)
-{
-    return ticket << 8 | (unsigned)(slot + 1);
 }
 
 static inline struct fmi_ranges fmi_job_ranges(const struct fmi_pool_view *view, int slot,

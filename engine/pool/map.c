@@ -22,6 +22,7 @@ enum {
     EAGER_NS = 4000,      /* the host's own spin before it wakes sleepers: two wakes on one core */
     CALLER_SPIN_NS = 50000,
     LOOK_NS = 1000000000, /* no wait is longer without a look at everything */
+    SLOT_LOOK_NS = 10000000,
     PROGRESS_NS = 100000000,
     MIN_TICK_NS = 1000000,
     MAX_TICK_NS = 100000000,
@@ -50,14 +51,18 @@ static struct fmi_progress_shm *progress_of(const struct map *m)
     return &m->pool->view.progress[(size_t)m->slot * (size_t)m->pool->view.n_ranks];
 }
 
+static struct fmi_range_shm *lines_of(const fm_pool *pool, int slot)
+{
+    return &pool->view.ranges[(size_t)slot * (size_t)pool->view.n_ranks];
+}
+
 /* No process is between its two looks at the old job, or still inside it (job.h). */
 static int is_deserted(const fm_pool *pool, int slot)
 {
-    for (int rank = 0; rank < pool->view.n_ranks; rank++) {
-        uint64_t inside = atomic_load(&pool->view.members[rank].inside); /* seq_cst: pairs with visit */
-        if ((int)(inside & 255) == slot + 1)
+    const struct fmi_range_shm *lines = lines_of(pool, slot);
+    for (int rank = 0; rank < pool->view.n_ranks; rank++)
+        if (atomic_load(&lines[rank].inside) != 0) /* seq_cst: pairs with visit */
             return 0;
-    }
     return 1;
 }
 
@@ -94,15 +99,20 @@ static int try_take_slot(struct map *m)
 static int take_slot(struct map *m)
 {
     struct fmi_park_shm *done = &m->pool->view.shm->done;
-    for (;;) {
+    if (try_take_slot(m))
+        return 0;
+    int rc = 0;
+    atomic_fetch_add(&m->pool->n_waiting, 1);
+    do {
         uint32_t seen = fmi_park_seen(done);
         if (try_take_slot(m))
-            return 0;
-        int rc = fmi_pool_trouble(m->pool);
-        if (rc != 0)
-            return rc;
-        fmi_park(done, seen, 0, fmi_deadline_after(PROGRESS_NS));
-    }
+            break;
+        rc = fmi_pool_trouble(m->pool);
+        if (rc == 0)
+            fmi_park(done, seen, 0, fmi_deadline_after(SLOT_LOOK_NS));
+    } while (rc == 0);
+    atomic_fetch_sub(&m->pool->n_waiting, 1);
+    return rc;
 }
 
 static void free_slot(struct map *m)
@@ -112,8 +122,8 @@ static void free_slot(struct map *m)
     atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE), memory_order_release);
     if (atomic_load(FMI_POOL_CLOSING(shm)) != 0)
         fmi_park_wake(&shm->work); /* the last job may be gone: workers leave */
-    if (atomic_load(&shm->done.sleepers) != 0)
-        fmi_park_wake(&shm->done); /* someone may wait for a slot */
+    if (atomic_load_explicit(&m->pool->n_waiting, memory_order_relaxed) != 0)
+        fmi_park_wake(&shm->done); /* for a slot; one who begins to wait just now looks again soon */
 }
 
 /* ---- publishing ----------------------------------------------------------------------------- */
@@ -207,6 +217,7 @@ static void publish(struct map *m)
     uint64_t used = atomic_load_explicit(FMI_POOL_USED(shm), memory_order_relaxed); /* bits are only set */
     if ((used >> m->slot & 1) == 0)
         atomic_fetch_or(FMI_POOL_USED(shm), 1ull << m->slot);
+    atomic_store_explicit(FMI_POOL_LATEST(shm), (uint64_t)m->slot, memory_order_relaxed); /* a hint */
     fmi_park_announce(&shm->work);
 }
 
@@ -270,18 +281,18 @@ static int is_done(struct map *m)
     return rc;
 }
 
-static int park_until(struct map *m, uint32_t seen, int64_t spin_ns, int64_t deadline_ns)
+static int park_until(struct map *m, uint32_t seen, int64_t deadline_ns)
 {
     fm_pool *pool = m->pool;
     struct fmi_park_shm *done = &pool->view.shm->done;
     if (!pool->has_crew)
-        return fmi_park(done, seen, spin_ns, deadline_ns);
-    return fmi_park_alive(done, seen, spin_ns, &pool->crew.plan.shm->life.word, pool->crew.life_value,
+        return fmi_park(done, seen, 0, deadline_ns);
+    return fmi_park_alive(done, seen, 0, &pool->crew.plan.shm->life.word, pool->crew.life_value,
                           deadline_ns);
 }
 
-/* Waits until the job is DONE. The spins are for those who have the core to themselves. */
-static int await_done(struct map *m, int64_t spin_ns)
+/* Sleeps until the job is DONE. */
+static int await_done(struct map *m)
 {
     struct fmi_park_shm *done = &m->pool->view.shm->done;
     for (;;) {
@@ -292,7 +303,7 @@ static int await_done(struct map *m, int64_t spin_ns)
         rc = fmi_pool_trouble(m->pool);
         if (rc != 0)
             return rc;
-        park_until(m, seen, spin_ns, next_look(m));
+        park_until(m, seen, next_look(m));
     }
 }
 
@@ -314,7 +325,20 @@ static int wait_isolated(struct map *m)
         } while (fmi_ticks() - begin < limit);
     }
     fmi_park_rouse(&shm->work);
-    return await_done(m, 0);
+    return await_done(m);
+}
+
+/* The caller has its core to itself: it looks at the words, which tell sooner than the worker's wake would. */
+static int spin_until_done(struct map *m)
+{
+    uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(CALLER_SPIN_NS);
+    do {
+        int rc = fmi_ranges_done(&m->ranges);
+        if (rc != 0)
+            return rc;
+        fmi_relax();
+    } while (fmi_ticks() - begin < limit);
+    return 0;
 }
 
 static int take_part(struct map *m)
@@ -325,7 +349,7 @@ static int take_part(struct map *m)
         .job = m->job,
         .ranges = m->ranges,
         .progress = progress_of(m),
-        .member = &view->members[0],
+        .tally = &view->tallies[0],
         .rank = 0,
         .cpu = view->cpus[0],
         .between = m->opts->progress == NULL ? NULL : look_up,
@@ -340,7 +364,9 @@ static int take_part(struct map *m)
         return 0; /* done; and the one whom a wake would be for is this thread */
     if (rc < 0)
         fmi_job_fail(m->job, rc);
-    return rc == FM_ECORRUPT ? rc : await_done(m, CALLER_SPIN_NS);
+    if (rc == 0 && (rc = spin_until_done(m)) == 1)
+        return 0;
+    return rc == FM_ECORRUPT ? rc : await_done(m);
 }
 
 /* ---- collecting ----------------------------------------------------------------------------- */
@@ -399,6 +425,8 @@ static int collect(struct map *m, struct fmi_report *report)
         close_status(m);
     if (m->is_cancelled)
         return fmi_error(FM_ECANCELLED, "cancelled by the progress callback");
+    if (was_stopped && atomic_load(&m->pool->phase) == FMI_PHASE_TERMINATED)
+        return fmi_pool_trouble(m->pool); /* items were skipped, and so are all finished */
     return rc;
 }
 
@@ -418,6 +446,8 @@ static int run_published(struct map *m)
     if (is_limited)
         fmi_pool_limit_begin(m->pool, tick_of(&m->plan));
     publish(m);
+    if (atomic_load(&m->pool->phase) == FMI_PHASE_TERMINATED)
+        fmi_job_stop_at(m->job, 0); /* it was not there yet when fm_pool_terminate stopped the others */
     int rc = m->pool->view.is_isolated ? wait_isolated(m) : take_part(m);
     if (is_limited)
         fmi_pool_limit_end(m->pool);

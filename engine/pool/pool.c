@@ -30,6 +30,8 @@ static int check_opts(const fm_pool_opts *o)
         return fmi_error(-EINVAL, "unknown pin %d", o->pin);
     if (o->caller < 0 || o->caller > FM_CALLER_WORKS)
         return fmi_error(-EINVAL, "unknown caller mode %d", o->caller);
+    if (o->stack_bytes > PTRDIFF_MAX / 2)
+        return fmi_error(-EINVAL, "stack_bytes is %zu", o->stack_bytes);
     if (o->inner_threads < -1 || o->start_timeout < 0)
         return fmi_error(-EINVAL, "inner_threads may be -1 or more, start_timeout may not be negative");
     return 0;
@@ -81,7 +83,7 @@ static void lay_out(fm_pool *pool, char *at)
     struct fmi_pool_view *view = &pool->view;
     size_t n = (size_t)pool->n_workers;
     view->shm = (struct fmi_pool_shm *)take(&at, sizeof *view->shm);
-    view->members = (struct fmi_member_shm *)take(&at, n * sizeof *view->members);
+    view->tallies = (struct fmi_tally_shm *)take(&at, n * sizeof *view->tallies);
     view->ranges = (struct fmi_range_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->ranges);
     view->progress = (struct fmi_progress_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->progress);
     view->crew = (struct fmi_crew_shm *)take(&at, fmi_crew_bytes(pool->n_workers));
@@ -132,8 +134,8 @@ static void wake_all(int rank, void *arg)
 {
     const struct fmi_pool_view *view = arg;
     (void)rank;
-    fmi_park_wake(&view->shm->work);
-    fmi_park_wake(&view->shm->done);
+    fmi_park_wake_all(&view->shm->work);
+    fmi_park_wake_all(&view->shm->done);
 }
 
 static int open_crew(fm_pool *pool, const fm_pool_opts *o)
@@ -237,10 +239,10 @@ int fm_pool_close(fm_pool *pool)
     if (rc != 0)
         return rc;
     advance_phase(pool, FMI_PHASE_CLOSED);
-    atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
-    fmi_park_wake(&pool->view.shm->work);
-    if (pool->has_crew)
-        fmi_crew_command(&pool->crew, FMI_COMMAND_LEAVE);
+    pthread_mutex_lock(&pool->lock);
+    if (atomic_load(&pool->active) == 0) /* else the last map that leaves does it */
+        fmi_pool_dismiss(pool);
+    pthread_mutex_unlock(&pool->lock);
     return 0;
 }
 
@@ -275,9 +277,11 @@ static void await_maps(fm_pool *pool)
     for (;;) {
         uint32_t seen = fmi_park_seen(&pool->view.shm->done);
         if (atomic_load(&pool->active) == 0)
-            return;
+            break;
         fmi_park(&pool->view.shm->done, seen, 0, fmi_deadline_after(FM_MS(100)));
     }
+    pthread_mutex_lock(&pool->lock); /* the last one may still be waking us: fmi_pool_leave */
+    pthread_mutex_unlock(&pool->lock);
 }
 
 int fm_pool_destroy(fm_pool *pool)
@@ -314,10 +318,10 @@ int fm_pool_stats(fm_pool *pool, fm_pool_counters *out)
         return fmi_error(-EINVAL, "out is NULL");
     *out = (fm_pool_counters){.maps = atomic_load(&pool->tickets)};
     for (int rank = 0; rank < pool->view.n_ranks; rank++) {
-        struct fmi_member_shm *member = &pool->view.members[rank];
-        out->steals += atomic_load(&member->n_steals);
-        out->reruns += atomic_load(&member->n_reruns);
-        out->undo_bytes += atomic_load(&member->undone_bytes);
+        struct fmi_tally_shm *tally = &pool->view.tallies[rank];
+        out->steals += atomic_load(&tally->n_steals);
+        out->reruns += atomic_load(&tally->n_reruns);
+        out->undo_bytes += atomic_load(&tally->undone_bytes);
     }
     out->deaths = pool->has_crew ? atomic_load(&pool->view.crew->deaths) : 0;
     return 0;

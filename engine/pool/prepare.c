@@ -166,7 +166,7 @@ static void choose_grain(struct fmi_plan *plan, const fm_map_opts *o, int n_rank
     if (chunk == 0 && plan->schedule == FM_SCHEDULE_DYNAMIC)
         chunk = 1;
     plan->max_call = chunk;
-    plan->grain = chunk == 0 ? least : (least + chunk - 1) / chunk * chunk;
+    plan->grain = chunk == 0 ? least : (least / chunk + (least % chunk != 0)) * chunk;
     plan->n_grains = (uint32_t)(n / plan->grain + (n % plan->grain != 0));
     if (chunk == 0 && plan->schedule == FM_SCHEDULE_STATIC)
         plan->want = FMI_WANT_ALL;

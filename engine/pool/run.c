@@ -74,10 +74,10 @@ static int64_t first_item(const struct fmi_runner *r, uint32_t grain)
     return (int64_t)grain * r->plan->grain;
 }
 
+/* The last grain may be short, and its full length past the last item may be past 2^63. */
 static int64_t end_item(const struct fmi_runner *r, uint32_t grain)
 {
-    int64_t item = (int64_t)grain * r->plan->grain;
-    return item < r->plan->n_items ? item : r->plan->n_items;
+    return grain < r->plan->n_grains ? (int64_t)grain * r->plan->grain : r->plan->n_items;
 }
 
 static int is_stopped_at(const struct fmi_runner *r, int64_t item)
@@ -85,12 +85,24 @@ static int is_stopped_at(const struct fmi_runner *r, int64_t item)
     return atomic_load_explicit(&r->job->stop, memory_order_relaxed) <= item; /* late is harmless */
 }
 
+/* How many grains the undo copy has room for. */
+static uint32_t undoable_grains(const struct fmi_runner *r)
+{
+    if (r->plan->undo == NULL)
+        return FMI_RANGE_MAX_GRAINS;
+    int64_t grain_bytes = r->plan->grain * (int64_t)r->views[FM_MAX_COLUMNS].row_bytes;
+    int64_t grains = grain_bytes > 0 ? r->plan->undo_bytes / grain_bytes : r->plan->n_grains;
+    return (uint32_t)grains; /* at most n_grains: choose_undo */
+}
+
 /* Grains to claim next. Automatic: as long as TARGET_NS lasts, but no more than a quarter of what is left. */
 static uint32_t next_want(const struct fmi_runner *r)
 {
     uint32_t want = r->plan->want;
     if (r->plan->schedule == FM_SCHEDULE_GUIDED) {
-        uint32_t share = fmi_range_left(&r->ranges, r->rank) / 2;
+        uint32_t share = fmi_range_left(&r->ranges, r->rank) / 2, most = undoable_grains(r);
+        if (share > most)
+            share = most;
         return share > want ? share : want;
     }
     if (want != FMI_WANT_AUTO)
@@ -203,7 +215,7 @@ static int get_chunk(struct fmi_runner *r, struct fmi_span *span)
         return rc;
     rc = fmi_range_steal(&r->ranges, r->rank, want, span);
     if (rc == 1)
-        fmi_count(&r->member->n_steals, 1);
+        fmi_count(&r->tally->n_steals, 1);
     return rc;
 }
 

@@ -15,7 +15,7 @@ struct fmi_runner {
     struct fmi_job_shm *job;
     struct fmi_ranges ranges;
     struct fmi_progress_shm *progress; /* own */
-    struct fmi_member_shm *member;     /* own: counters */
+    struct fmi_tally_shm *tally;       /* own */
     struct fmi_worker_shm *worker;     /* NULL: not a worker process, so nobody can kill it for a limit */
     int rank, cpu;
     uint32_t starts;

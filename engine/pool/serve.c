@@ -37,7 +37,7 @@ static struct fmi_runner make_runner(const struct server *s, int slot, uint64_t 
         .job = job,
         .ranges = fmi_job_ranges(view, slot, ticket, job->plan.n_grains),
         .progress = &view->progress[(size_t)slot * (size_t)view->n_ranks + (size_t)s->rank],
-        .member = &view->members[s->rank],
+        .tally = &view->tallies[s->rank],
         .worker = fmi_worker_self(),
         .rank = s->rank,
         .cpu = view->cpus[s->rank],
@@ -61,11 +61,16 @@ static void take_part(struct server *s, int slot, uint64_t ticket, int resume)
     s->host_cpu = runner.plan->host_cpu;
 }
 
+static struct fmi_range_shm *own_line(const struct server *s, int slot)
+{
+    return &s->view->ranges[(size_t)slot * (size_t)s->view->n_ranks + (size_t)s->rank];
+}
+
 /* The rule of `inside` in job.h. */
 static void visit(struct server *s, int slot, uint64_t ticket, int resume)
 {
-    _Atomic uint64_t *inside = &s->view->members[s->rank].inside;
-    atomic_store(inside, fmi_inside(ticket, slot)); /* seq_cst: before the second look; pairs with is_deserted */
+    _Atomic uint64_t *inside = &own_line(s, slot)->inside;
+    atomic_store(inside, ticket); /* seq_cst: before the second look; pairs with is_deserted */
     FMI_FAULT("serve.inside");
     if (atomic_load(&job_at(s, slot)->word) == fmi_job_word(ticket, FMI_JOB_OPEN))
         take_part(s, slot, ticket, resume);
@@ -96,16 +101,24 @@ static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
     return found;
 }
 
-/* What the predecessor of this process was in the middle of. */
+/* What the predecessor of this process was in the middle of: one job at most, but words can be overwritten. */
 static void resume(struct server *s)
 {
-    uint64_t inside = atomic_load(&s->view->members[s->rank].inside);
-    int slot = (int)(inside & 255) - 1;
-    if (inside == 0)
-        return;
-    if (slot >= 0 && slot < FMI_POOL_JOBS)
-        visit(s, slot, inside >> 8, 1);
-    atomic_store(&s->view->members[s->rank].inside, 0);
+    uint64_t used = atomic_load(FMI_POOL_USED(s->view->shm));
+    for (; used != 0; used &= used - 1) {
+        int slot = __builtin_ctzll(used);
+        uint64_t ticket = atomic_load(&own_line(s, slot)->inside);
+        if (ticket != 0)
+            visit(s, slot, ticket, 1);
+    }
+}
+
+/* A new job's lines are in the host's cache: ask for them all at once. */
+static void prefetch_latest(const struct server *s)
+{
+    uint64_t slot = atomic_load_explicit(FMI_POOL_LATEST(s->view->shm), memory_order_relaxed) % FMI_POOL_JOBS;
+    __builtin_prefetch(own_line(s, (int)slot), 1);
+    __builtin_prefetch(job_at(s, (int)slot), 0);
 }
 
 static void sleep_until_published(struct server *s, uint32_t seen)
@@ -113,6 +126,7 @@ static void sleep_until_published(struct server *s, uint32_t seen)
     int is_on_host_core = s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
     fmi_sys_flush_output();
     fmi_park(&s->view->shm->work, seen, is_on_host_core ? 0 : SPIN_NS, FMI_NEVER);
+    prefetch_latest(s);
 }
 
 void fmi_pool_serve(int rank, uint32_t starts, void *arg)

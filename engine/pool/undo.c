@@ -34,5 +34,5 @@ void fmi_undo_restore(struct fmi_runner *r, int64_t begin, int64_t from, int64_t
         return;
     for (int64_t i = from; i < end; i++)
         fmi_row_scatter(out, i, copy + (i - begin) * (int64_t)out->row_bytes);
-    fmi_count(&r->member->undone_bytes, (uint64_t)(end - from) * out->row_bytes);
+    fmi_count(&r->tally->undone_bytes, (uint64_t)(end - from) * out->row_bytes);
 }

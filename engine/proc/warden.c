@@ -50,7 +50,7 @@ struct warden {
 static void wake_everyone(struct warden *w, int rank)
 {
     w->plan->on_death(rank, w->plan->arg);
-    fmi_park_wake(&w->shm->events);
+    fmi_park_wake_all(&w->shm->events); /* the dead may have been about to wake someone */
 }
 
 static void break_crew(struct warden *w, int why)

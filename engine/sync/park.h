@@ -50,10 +50,7 @@
 #include <stdint.h>
 
 struct fmi_park_shm {
-    alignas(64) union {
-        _Atomic uint32_t word;
-        _Atomic uint32_t sleepers;
-    };
+    alignas(64) _Atomic uint32_t word;
     uint32_t pad;
     _Atomic uint64_t beside[7];
 };

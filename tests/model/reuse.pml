@@ -2,40 +2,42 @@
 /*
  * One job slot used by map after map, while workers that know an older map come late or die.
  *
- * MODELLED   a host that runs MAPS maps of G grains, one after the other, on one job slot; 2 workers;
- *            up to DEATHS deaths of workers. The job word J = open, ticket is one word. Each worker
- *            has a hazard word `inside`: the ticket of the job whose words it may touch, or 0.
+ * MODELLED   a host that runs MAPS maps of G grains, one after the other, on one job slot; 2
+ *            workers that die any number of times. J = open, ticket is the job's word, one word.
+ *            Each worker has a hazard word `inside`: the ticket of the job whose words it may
+ *            touch, or 0.
  *
- *   worker   j1  read J: open, ticket t       j2  inside := t       j3  read J again: leave if it is not open
- *            under t any more                 j4  claim, steal, scan as in range.pml
- *            j5  at completion CAS J: (open, t) -> (closed, t)      j6  inside := 0
- *   host     h1  wait until no inside names the closed job          h2  write R, F, S of every slot
- *            h3  J := (open, next ticket)                           h4  wait until J is closed
- *   successor of a dead worker: inside names a job that is open: go on from S, F and R, then as above;
- *            that is not: j6
+ *   worker   j1  read J: open, ticket t               host   h1  wait until no inside names the job
+ *            j2  inside := t                                     that is closed
+ *            j3  read J again: another? j6                   h2  write R, F, S of every slot
+ *            j4  claim, steal, scan as in range.pml          h3  J := (open, next ticket)
+ *            j5  all done? CAS J: (open, t) -> (closed, t)   h4  wait until J is closed
+ *            j6  inside := 0
+ *   successor of a dead worker: goes on from S, F and R if inside names the open job, else j6
  *
- *            Epochs of the words have one value here: the worst case, in which it has come round. What
- *            holds is held by the hazard word alone. -DEPOCHS=n gives R an epoch of n values, and a
- *            worker that reads R of another map is an error. -DSKEW gives all grains to slot 0.
+ *            Epochs of the words have one value here: the worst case, in which it has come round.
+ *            What holds is held by the hazard word alone. -DEPOCHS=n gives R an epoch of n values,
+ *            and a worker that reads R of another map is an error. -DSKEW: all grains in slot 0.
  *
- * CHECKED    no grain runs but for the map that is open, by a worker that entered that map; none runs
- *            twice, unless its worker died with it in flight since (assertions in run_chunk);
+ * CHECKED    no grain runs but for the map that is open, by a worker that entered that map; none
+ *            runs twice, unless its worker died with it in flight since (assertions in run_chunk);
  *            a map is closed only when every one of its grains has run (assertion in close_job);
  *            no worker changes words while the host writes them (assertion on filling);
  *            every map is closed and the host always gets on (no invalid end state).
  *
- * NOT HERE   several job slots, death of the host (it ends the pool), sleeping (park.pml), C11 memory
- *            orders: j2 then j3 against j5 then h1 is Dekker's pattern and takes seq_cst on all four.
+ * NOT HERE   several job slots, death of the host (it ends the pool), sleeping (park.pml), C11
+ *            memory orders: j2 then j3 against j5 then h1 is Dekker's pattern and takes seq_cst on
+ *            all four.
  *
  * VARIANTS that must be caught, -DNAME
  *   NOHAZARD     the host does not wait (h1)      NORECHECK   the worker does not read J again (j3)
- *   STATEONLY    j3 looks at open, not ticket     EARLYCLEAR  a successor clears inside, then goes on
+ *   STATEONLY    j3 looks at open, not ticket     EARLYCLEAR  a successor clears inside first
  *   NOCLEAR      a successor that finds the job closed leaves inside as it is
  *
  * RUN        spin -a reuse.pml
- *            gcc -O2 -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -o pan pan.c && ./pan
+ *            gcc -O2 -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -o pan pan.c && ./pan -m100000
  *            or tests/model/check for all of them.
- * MEASURED   @MEASURED@
+ * MEASURED   G=4 MAPS=3 SKEW: 1.8e5 states, 0.3 s, 0.2 GB.
  */
 #define W 2
 #ifndef G
