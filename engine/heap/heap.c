@@ -15,14 +15,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static const size_t largest_bytes = (size_t)1 << 40, smallest_bytes = (size_t)1 << 26;
-static const size_t warm_bytes = (size_t)1 << 30;
-
 /*
  * Addresses that an exec'd child can map again, far from where the kernel puts libraries and stacks. The first is free plain, under
- * AddressSanitizer and under valgrind; ThreadSanitizer takes it, and leaves the second (up to 256 GiB).
+ * AddressSanitizer and under valgrind. ThreadSanitizer ends a program that asks for any place but its own: the second, up to 256 GiB.
  */
+#if defined(__SANITIZE_THREAD__)
+static const uintptr_t address_hints[] = {0x1000000000};
+static const size_t largest_bytes = (size_t)1 << 38;
+#else
 static const uintptr_t address_hints[] = {0x200000000000, 0x1000000000, 0x300000000000};
+static const size_t largest_bytes = (size_t)1 << 40;
+#endif
+static const size_t smallest_bytes = (size_t)1 << 26;
+static const size_t warm_bytes = (size_t)1 << 30;
 
 static struct fmi_heap *this_heap; /* private: the process's view; a forked child inherits it */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;

@@ -15,8 +15,6 @@
 #include "run.h"
 
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -49,7 +47,8 @@ static uint32_t tag_of(int64_t item)
 static uint32_t attempts_of(const struct fmi_runner *r, int64_t item)
 {
     struct attempts a = load_attempts(r);
-    return a.tag == tag_of(item) ? a.count : 0;
+    int is_same = a.tag == tag_of(item) && (r->attempted == item || r->attempted == -1);
+    return is_same ? a.count : 0;
 }
 
 static int64_t begin_ns_of(const struct fmi_runner *r)
@@ -65,16 +64,13 @@ static void give_up(struct fmi_runner *r, fm_failure *f)
     f->worker = r->rank;
     f->cpu = r->cpu;
     f->begin_ns = begin_ns_of(r);
-    if (r->worker != NULL)
-        snprintf(f->note, sizeof f->note, "%.*s", (int)sizeof f->note - 1, r->worker->note);
+    fmi_note_take(r, f->item, f->note);
     if (r->plan->status != NULL)
         r->plan->status[f->item * r->plan->status_stride] = (uint8_t)f->state;
     int64_t item = f->item;
     f->item += r->plan->begin;
     fmi_record_append(r->progress, f);
     f->item = item;
-    if (r->worker != NULL)
-        r->worker->note[0] = '\0';
     int64_t n_failed = atomic_fetch_add(&job->n_failed, 1) + 1;
     if (r->plan->on_error == FM_ON_ERROR_STOP)
         fmi_job_stop_at(job, item); /* items below still run: the lowest failure wins, whatever the timing */
@@ -88,6 +84,7 @@ int fmi_blame_return(struct fmi_runner *r, int64_t item, int code)
     if (attempt <= r->plan->retries) {
         struct attempts a = load_attempts(r);
         store_attempts(r, (struct attempts){attempt, tag_of(item), a.counted});
+        r->attempted = item;
         fmi_count(&r->tally->n_reruns, 1);
         return FMI_VERDICT_AGAIN;
     }
@@ -147,6 +144,7 @@ static int64_t blame_item(struct fmi_runner *r, int64_t item, const struct fmi_d
     uint32_t counted = death->starts & 0xffffff;
     if (attempt < attempts_allowed(r, death)) {
         store_attempts(r, (struct attempts){attempt, tag_of(item), counted});
+        r->attempted = item;
         return item;
     }
     record_death(r, item, attempt, death);
@@ -156,12 +154,9 @@ static int64_t blame_item(struct fmi_runner *r, int64_t item, const struct fmi_d
     return item + 1;
 }
 
-int64_t fmi_blame_death(struct fmi_runner *r, int64_t begin, int64_t end)
+int64_t fmi_blame_death(struct fmi_runner *r, int64_t next, int64_t end)
 {
     struct fmi_progress_shm *p = r->progress;
-    int64_t next = atomic_load(&p->next);
-    if (next < begin || next > end)
-        next = begin; /* invariant (3) of job.h */
     const struct fmi_death_shm *death =
         r->worker == NULL ? NULL : fmi_worker_death(r->worker, r->starts);
     if (death == NULL || next == end)

@@ -11,11 +11,12 @@ enum {
     MIN_FACTOR_NS = 1000000 /* a limit derived from the median is never shorter */
 };
 
-static _Thread_local const struct fmi_runner *current;
+static _Thread_local struct fmi_runner *current;
+static struct fmi_runner *serving; /* of a worker; for threads that its function started */
 
-const struct fmi_runner *fmi_runner_current(void)
+struct fmi_runner *fmi_runner_current(void)
 {
-    return current;
+    return current != NULL ? current : serving;
 }
 
 int fm_worker_rank(void)
@@ -27,7 +28,10 @@ int fm_worker_rank(void)
 
 int fm_cancelled(void)
 {
-    return current != NULL && atomic_load(&current->job->stop) <= current->item;
+    for (const struct fmi_runner *r = fmi_runner_current(); r != NULL; r = r->outer)
+        if (atomic_load(&r->job->stop) <= r->item)
+            return 1;
+    return 0;
 }
 
 static int64_t stop_of(const struct fmi_runner *r)
@@ -259,10 +263,13 @@ static int64_t run_pieces(struct fmi_runner *r, int64_t begin, int64_t item, int
 
 int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t end)
 {
-    const struct fmi_runner *outer = current;
+    struct fmi_runner *outer = current;
     int64_t item = atomic_load_explicit(&r->progress->next, memory_order_relaxed); /* own, set by the caller */
     int is_plain = r->plan->kind == FMI_FN_ITEM && r->plan->n_in == 1 && r->plan->unpacked == 0 && !has_limit(r);
     current = r;
+    r->outer = outer;
+    if (r->worker != NULL)
+        serving = r;
     if (r->plan->kind == FMI_FN_CHUNK)
         item = run_pieces(r, begin, item, end);
     else if (is_plain)
@@ -270,5 +277,7 @@ int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t end)
     else
         item = run_items_with_care(r, begin, item, end);
     current = outer;
+    if (r->worker != NULL)
+        serving = NULL;
     return item;
 }

@@ -8,7 +8,8 @@
  * A JOB SLOT                                                         the process that changes it dies here
  *   FREE     -> FILLING   a host thread takes it, CAS                 the host: everything ends with it
  *   FILLING  -> OPEN      plan and lines are written                  the host
- *   OPEN     -> DONE      whoever finds all items finished, CAS       before: its successor, or the host, scans again
+ *   OPEN     -> DONE      whoever finds all items finished, CAS;      before: its successor, or the host, scans again
+ *                         workers look only if is_awaited is set
  *                                                                     after, before the wake: the warden wakes everyone
  *   DONE     -> FREE      the host thread has what it wants           the host
  *   OPEN     -> FREE      the same, when the caller works and finds all finished itself
@@ -26,6 +27,9 @@
  *   (3) While F of (j, rank) is claimed: `next` is its first unfinished item if it lies inside the chunk, else none is
  *       finished. (An end of an earlier chunk cannot lie inside a later one: the item before it is finished.)
  *   (4) undo_of == first item of the chunk in flight implies that the undo buffer holds those rows as they were.
+ *
+ * A caller that works sets is_awaited before its last scan and its sleep; a worker reads it after its last c3 (range.h), with a fence in
+ * between on both sides: so one of the two sees that all is finished.
  *
  * Who writes: plan: the host thread. stop: anyone, downwards only. error: anyone, once, 0 -> code. ranges: range.h.
  * progress: the process that has the rank.
@@ -93,6 +97,8 @@ struct fmi_job_shm {
     _Atomic int64_t median_ns; /* of an item, for timeout_factor; 0: not known yet */
     _Atomic int32_t error;     /* the map cannot go on: FM_ENOFUNC, FM_ESTALE, FM_ECORRUPT */
     _Atomic uint32_t moves;    /* range.h; runs on from job to job */
+    _Atomic uint32_t is_awaited; /* host: it sleeps, or is about to, until the job is DONE */
+    uint32_t pad;
     alignas(64) char arg[FMI_ARG_BYTES];
 };
 static_assert(offsetof(struct fmi_job_shm, plan) == 8, "job: layout");
@@ -128,8 +134,9 @@ struct fmi_progress_shm {
 static_assert(offsetof(struct fmi_progress_shm, n_done) == 64, "progress: layout");
 static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
 
-struct fmi_tally_shm { /* one per rank, written by the process that has it: counters for people, since the open */
-    alignas(64) _Atomic uint64_t n_steals;
+struct fmi_tally_shm { /* one per rank, written by the process that has it; counters for people, since the open */
+    alignas(64) _Atomic uint64_t left; /* ticket of the job that it left last: what a spinning caller watches */
+    _Atomic uint64_t n_steals;
     _Atomic uint64_t n_reruns;
     _Atomic uint64_t undone_bytes;
 };

@@ -2,6 +2,7 @@
 /*
  * A map, from the host's side: prepare a plan, take a job slot, publish it, wait (or take part), collect.
  */
+#include "cache.h"
 #include "clock.h"
 #include "error.h"
 #include "fault.h"
@@ -21,8 +22,10 @@ enum {
     HOT_NS = 50000,       /* workers still spin this long after a map (SPIN_NS of serve.c) */
     EAGER_NS = 4000,      /* the host's own spin before it wakes sleepers: two wakes on one core */
     CALLER_SPIN_NS = 50000,
+    PATIENCE_NS = 1000,   /* for one worker to leave, before the caller looks at all again */
     LOOK_NS = 1000000000, /* no wait is longer without a look at everything */
     SLOT_LOOK_NS = 10000000,
+    PREFETCH_RANKS = 8,
     PROGRESS_NS = 100000000,
     MIN_TICK_NS = 1000000,
     MAX_TICK_NS = 100000000,
@@ -85,6 +88,15 @@ static int try_take(struct map *m, int slot)
     m->ticket = ticket;
     m->job = &m->pool->view.shm->jobs[slot];
     return 1;
+}
+
+/* The first slot is the likely one; the arguments are checked while its lines come. */
+static void prefetch_slot(const fm_pool *pool)
+{
+    int n = pool->view.n_ranks < PREFETCH_RANKS ? pool->view.n_ranks : PREFETCH_RANKS;
+    fmi_prefetch_to_write(&pool->view.shm->jobs[0]);
+    for (int rank = 0; rank < n; rank++)
+        fmi_prefetch_to_write(&pool->view.ranges[rank]);
 }
 
 static int try_take_slot(struct map *m)
@@ -178,9 +190,11 @@ static void write_plan(struct map *m)
     memcpy(&m->job->plan, written, sizeof *written);
 }
 
-static void reset_job(struct fmi_job_shm *job)
+static void reset_job(struct fmi_job_shm *job, uint32_t is_awaited)
 {
     /* relaxed: published by publish() */
+    if (atomic_load_explicit(&job->is_awaited, memory_order_relaxed) != is_awaited)
+        atomic_store_explicit(&job->is_awaited, is_awaited, memory_order_relaxed);
     if (atomic_load_explicit(&job->stop, memory_order_relaxed) != INT64_MAX)
         atomic_store_explicit(&job->stop, INT64_MAX, memory_order_relaxed);
     if (atomic_load_explicit(&job->n_failed, memory_order_relaxed) != 0)
@@ -203,7 +217,7 @@ static int fill_job(struct map *m, fmi_any_fn *fn)
     clear_status(m);
     m->plan.host_cpu = fmi_sys_current_cpu();
     write_plan(m);
-    reset_job(m->job);
+    reset_job(m->job, (uint32_t)m->pool->view.is_isolated);
     m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, m->plan.n_grains);
     fmi_ranges_init(&m->ranges);
     return 0;
@@ -295,6 +309,8 @@ static int park_until(struct map *m, uint32_t seen, int64_t deadline_ns)
 static int await_done(struct map *m)
 {
     struct fmi_park_shm *done = &m->pool->view.shm->done;
+    if (!m->pool->view.is_isolated)
+        atomic_store(&m->job->is_awaited, 1); /* seq_cst: before the scan of is_done */
     for (;;) {
         uint32_t seen = fmi_park_seen(done);
         int rc = is_done(m);
@@ -307,6 +323,12 @@ static int await_done(struct map *m)
     }
 }
 
+static int is_hot(const struct map *m)
+{
+    uint64_t last_done = atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
+    return m->begin_ticks - last_done < fmi_ticks_of_ns(HOT_NS);
+}
+
 /*
  * The host sleeps while the workers work. After a recent map some of them still spin, and a small job is done before a
  * sleeper would be awake: so the host spins for a moment before it wakes anyone.
@@ -314,8 +336,7 @@ static int await_done(struct map *m)
 static int wait_isolated(struct map *m)
 {
     struct fmi_pool_shm *shm = m->pool->view.shm;
-    uint64_t last_done = atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
-    if (m->begin_ticks - last_done < fmi_ticks_of_ns(HOT_NS)) {
+    if (is_hot(m)) {
         uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(EAGER_NS);
         uint64_t done = fmi_job_word(m->ticket, FMI_JOB_DONE);
         do {
@@ -328,17 +349,41 @@ static int wait_isolated(struct map *m)
     return await_done(m);
 }
 
-/* The caller has its core to itself: it looks at the words, which tell sooner than the worker's wake would. */
+/*
+ * Waits a moment for all workers to leave the job. 1: they have, so all is finished but for the caller's share: a worker leaves with an empty range
+ * and nothing in flight. What is watched is a word that a worker writes once; to watch the ranges would take their lines
+ * away from it at each of its steps.
+ */
+static int await_leaving(const struct map *m)
+{
+    uint64_t begin = fmi_ticks(), patience = fmi_ticks_of_ns(PATIENCE_NS);
+    for (int rank = 1; rank < m->pool->view.n_ranks; rank++)
+        while (atomic_load_explicit(&m->pool->view.tallies[rank].left, memory_order_acquire) != m->ticket) {
+            if (fmi_ticks() - begin > patience)
+                return 0;
+            fmi_relax(); /* pairs with visit */
+        }
+    return 1;
+}
+
+/*
+ * After a recent map the workers spin, and are on their way: to take their only items from under them costs both sides more
+ * cache misses than these items do (an empty map on two cores: 0.79 us with this race, 0.60 us without).
+ */
+static int let_workers_begin(void *m)
+{
+    return await_leaving(m);
+}
+
+/* The caller has its core to itself and watches for the end, which tells sooner than a wake. */
 static int spin_until_done(struct map *m)
 {
     uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(CALLER_SPIN_NS);
-    do {
-        int rc = fmi_ranges_done(&m->ranges);
-        if (rc != 0)
-            return rc;
-        fmi_relax();
-    } while (fmi_ticks() - begin < limit);
-    return 0;
+    int rc = 0;
+    do
+        rc = await_leaving(m) ? 1 : fmi_ranges_done(&m->ranges);
+    while (rc == 0 && fmi_ticks() - begin < limit);
+    return rc;
 }
 
 static int take_part(struct map *m)
@@ -352,6 +397,8 @@ static int take_part(struct map *m)
         .tally = &view->tallies[0],
         .rank = 0,
         .cpu = view->cpus[0],
+        .before_steal = is_hot(m) ? let_workers_begin : NULL,
+        .before_steal_arg = m,
         .between = m->opts->progress == NULL ? NULL : look_up,
         .between_arg = m,
     };
@@ -473,6 +520,7 @@ static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_
         m.begin_ns = fmi_now_ns();
         m.report_ns = m.begin_ns + progress_interval(&m);
     }
+    prefetch_slot(pool);
     int rc = fmi_plan_prepare(&m.plan, request, pool->view.n_ranks);
     if (rc != 0 || m.plan.n_items == 0)
         return rc;
@@ -513,8 +561,7 @@ static int enter_map(fm_pool *pool, struct fmi_request *request, const fm_map_op
         if (rc != 0)
             return rc;
         rc = run_map(pool, request, &report);
-        if (pool->view.is_isolated)
-            atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(), memory_order_relaxed); /* a hint */
+        atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(), memory_order_relaxed); /* a hint */
         fmi_pool_leave(pool);
     }
     fmi_report_keep(pool, &report);

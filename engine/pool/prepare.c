@@ -45,11 +45,13 @@ static int check_policy(const fm_map_opts *o)
     return 0;
 }
 
-/* What a column or the output is called in messages. */
+enum { OUTPUT = -1, STATUS = -2 };
+
+/* What a column, the output or the status is called in messages. */
 static const char *column_name(int k)
 {
     static const char *const names[] = {"the input", "column 1", "column 2", "column 3"};
-    return k < 0 ? "the output" : k < 4 ? names[k] : "a column";
+    return k == STATUS ? "status" : k < 0 ? "the output" : k < 4 ? names[k] : "a column";
 }
 
 static int inspect(const fm_array *a, int k, struct fmi_array_view *view)
@@ -129,7 +131,7 @@ static int count_items(struct fmi_plan *plan, const struct fmi_request *q)
 
 static int add_output(struct fmi_plan *plan, const struct fmi_request *q, struct fmi_array_view *out)
 {
-    int rc = inspect(q->out, -1, out);
+    int rc = inspect(q->out, OUTPUT, out);
     if (rc != 0)
         return rc;
     if (out->n_items != plan->n_items)
@@ -145,10 +147,18 @@ static int add_status(struct fmi_plan *plan, const struct fmi_request *q)
     struct fmi_array_view status;
     if (q->opts.status == NULL)
         return 0;
-    if (fmi_array_inspect(q->opts.status, &status) != 0 || status.dtype != FM_U8 || status.ndim != 1 ||
-        status.n_items != plan->n_items)
+    int rc = inspect(q->opts.status, STATUS, &status);
+    if (rc != 0)
+        return rc;
+    if (status.dtype != FM_U8 || status.ndim != 1 || status.n_items != plan->n_items)
         return fmi_error(-EINVAL, "status must be a u8 array of one axis with %lld elements",
                          (long long)plan->n_items);
+    for (int k = OUTPUT; k < q->n_columns; k++) {
+        const fm_array *other = k == OUTPUT ? q->out : q->columns[k];
+        struct fmi_array_view view;
+        if (other != NULL && fmi_array_inspect(other, &view) == 0 && overlap(&status, &view))
+            return fmi_error(-EINVAL, "status overlaps %s", column_name(k));
+    }
     plan->status = (uint8_t *)status.data;
     plan->status_stride = status.strides[0];
     return 0;

@@ -34,7 +34,7 @@ static uint64_t pack_steal(const struct fmi_ranges *ranges, struct steal s)
 }
 
 /* Invariant (4): each returns 0 for a word that no process of this job can have written. */
-static int unpack_owned(const struct fmi_ranges *ranges, uint64_t word, struct owned *out)
+static inline int unpack_owned(const struct fmi_ranges *ranges, uint64_t word, struct owned *out)
 {
     *out = (struct owned){FIELD(word, 0, 22), FIELD(word, 22, 22), FIELD(word, 44, 10),
                           FIELD(word, 54, 1)};
@@ -42,13 +42,13 @@ static int unpack_owned(const struct fmi_ranges *ranges, uint64_t word, struct o
            out->hi <= ranges->n_grains && out->thief <= (uint32_t)ranges->n;
 }
 
-static int unpack_flight(const struct fmi_ranges *ranges, uint64_t word, struct fmi_span *out)
+static inline int unpack_flight(const struct fmi_ranges *ranges, uint64_t word, struct fmi_span *out)
 {
     *out = (struct fmi_span){FIELD(word, 0, 22), FIELD(word, 22, 22)};
     return FIELD(word, 55, 9) == ranges->epoch && out->lo <= out->hi && out->hi <= ranges->n_grains;
 }
 
-static int unpack_steal(const struct fmi_ranges *ranges, uint64_t word, struct steal *out)
+static inline int unpack_steal(const struct fmi_ranges *ranges, uint64_t word, struct steal *out)
 {
     *out = (struct steal){FIELD(word, 0, 10), FIELD(word, 10, 22), FIELD(word, 32, 22),
                           FIELD(word, 54, 1)};

@@ -10,7 +10,8 @@
 
 enum {
     TARGET_NS = 40000, /* how long a chunk should last: long against a claim (10 ns), short against a job */
-    MAX_WANT = 1 << 21
+    MAX_WANT = 1 << 21,
+    ALL_FINISHED = 2
 };
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -56,6 +57,7 @@ static int find_function(struct fmi_runner *r)
 int fmi_runner_init(struct fmi_runner *r)
 {
     r->want = 1;
+    r->attempted = -1;
     r->target_ticks = fmi_ticks_of_ns(TARGET_NS);
     int rc = find_function(r);
     return rc == 0 ? prepare_rows(r) : rc;
@@ -173,8 +175,11 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
 static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
 {
     int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi);
-    int64_t next = fmi_blame_death(r, begin, end);
-    fmi_undo_restore(r, begin, next, end);
+    int64_t next = atomic_load(&r->progress->next);
+    if (next < begin || next > end)
+        next = begin; /* invariant (3) of job.h */
+    fmi_undo_restore(r, begin, next, end); /* the item that is to blame too, so before it is passed over */
+    next = fmi_blame_death(r, next, end);
     /* The predecessor may have died before it had saved the rows: then they are as they were, and are saved now. */
     if (r->plan->undo != NULL && atomic_load(&r->progress->undo_of) != begin)
         fmi_undo_save(r, begin, end);
@@ -202,17 +207,24 @@ static void enter_progress(struct fmi_runner *r, uint64_t ticket)
     atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
     atomic_store_explicit(&p->n_lost, 0, memory_order_relaxed);
     atomic_store_explicit(&p->records, NULL, memory_order_relaxed);
+    fmi_note_reset(r);
     FMI_FAULT("run.enter");
     atomic_store_explicit(&p->ticket, ticket, memory_order_release); /* pairs with fmi_report_collect */
 }
 
-/* 1: a chunk was claimed or stolen; 0: none is left. */
+/* 1: a chunk was claimed or stolen; 0: none is left; ALL_FINISHED: nor will there be. */
 static int get_chunk(struct fmi_runner *r, struct fmi_span *span)
 {
     uint32_t want = is_stopped_at(r, 0) ? FMI_RANGE_MAX_GRAINS : next_want(r);
     int rc = fmi_range_claim(&r->ranges, r->rank, want, span);
     if (rc != 0 || r->plan->schedule == FM_SCHEDULE_STATIC)
         return rc;
+    if (r->before_steal != NULL) {
+        int all_finished = r->before_steal(r->before_steal_arg);
+        r->before_steal = NULL;
+        if (all_finished)
+            return ALL_FINISHED;
+    }
     rc = fmi_range_steal(&r->ranges, r->rank, want, span);
     if (rc == 1)
         fmi_count(&r->tally->n_steals, 1);
@@ -231,5 +243,10 @@ int fmi_runner_run(struct fmi_runner *r, int resume)
     }
     while ((rc = get_chunk(r, &span)) == 1)
         run_fresh_chunk(r, &span);
-    return rc < 0 ? rc : fmi_ranges_done(&r->ranges);
+    if (rc != 0)
+        return rc == ALL_FINISHED ? 1 : rc;
+    atomic_thread_fence(memory_order_seq_cst); /* the last c3 before is_awaited; pairs with await_done */
+    if (r->worker != NULL && atomic_load_explicit(&r->job->is_awaited, memory_order_relaxed) == 0)
+        return 0; /* the caller looks itself */
+    return fmi_ranges_done(&r->ranges);
 }

@@ -24,10 +24,15 @@ struct fmi_runner {
     uint32_t want;         /* grains of the next claim, FMI_WANT_AUTO */
     uint64_t target_ticks; /* how long a chunk should last */
     int64_t item;          /* that runs now, for fm_cancelled */
+    int64_t attempted;     /* whose attempts are counted in progress; -1: whoever the predecessor counted */
+    struct fmi_runner *outer; /* of the function that called this map; NULL: none */
 
     char *packed; /* rows with gaps: packed copies for item functions, n_in + 1 of them; NULL without */
     struct fmi_array_view *views; /* of in[] and out, when packed or undo needs them; NULL otherwise */
 
+    /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
+    int (*before_steal)(void *arg);
+    void *before_steal_arg;
     /* Called between chunks when it is not NULL: the caller's progress report. */
     void (*between)(void *arg);
     void *between_arg;
@@ -46,15 +51,20 @@ int fmi_runner_run(struct fmi_runner *r, int resume);
 /* call.c: runs items [begin, end) of the chunk in flight, failures included; ends early at `stop`. Returns the first not run. */
 int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t end);
 
-/* The runner whose function this thread is in; NULL outside. */
-const struct fmi_runner *fmi_runner_current(void);
+/* The runner whose function this thread is in, or the worker's for a thread that the function started; NULL outside. */
+struct fmi_runner *fmi_runner_current(void);
+
+/* note.c: what fm_note() left for `item`, or "". It is gone afterwards. */
+void fmi_note_take(const struct fmi_runner *r, int64_t item, char text[96]);
+/* Notes of an earlier job are not this one's. */
+void fmi_note_reset(const struct fmi_runner *r);
 
 /* blame.c */
 enum { FMI_VERDICT_AGAIN = 1, FMI_VERDICT_GIVE_UP = 2 };
 /* The function returned `code` for `item`, alone. GIVE_UP: a record was written, go on with the next item. */
 int fmi_blame_return(struct fmi_runner *r, int64_t item, int code);
-/* What the death of the predecessor means for the chunk [begin, end) that it had. Returns the item to go on with. */
-int64_t fmi_blame_death(struct fmi_runner *r, int64_t begin, int64_t end);
+/* What the death of the predecessor means for the items [next, end) of its chunk. Returns the item to go on with. */
+int64_t fmi_blame_death(struct fmi_runner *r, int64_t next, int64_t end);
 
 /* undo.c: FM_IN_PLACE. Saves the output rows of a fresh chunk; restores rows [from, end) of it. */
 void fmi_undo_save(struct fmi_runner *r, int64_t begin, int64_t end);

@@ -5,6 +5,7 @@
  * An idle worker spins as long as a wake would cost, then sleeps. The worker on the host thread's own core does not
  * spin: the host, which is about to publish the next map, would have to wait for the core.
  */
+#include "cache.h"
 #include "clock.h"
 #include "fault.h"
 #include "job.h"
@@ -76,6 +77,7 @@ static void visit(struct server *s, int slot, uint64_t ticket, int resume)
         take_part(s, slot, ticket, resume);
     FMI_FAULT("serve.leave");
     atomic_store_explicit(inside, 0, memory_order_release); /* pairs with is_deserted */
+    atomic_store_explicit(&s->view->tallies[s->rank].left, ticket, memory_order_release); /* pairs with spin_until_done */
 }
 
 /* The slot of the open job with the lowest ticket that is not exhausted; -1: none. */
@@ -117,8 +119,8 @@ static void resume(struct server *s)
 static void prefetch_latest(const struct server *s)
 {
     uint64_t slot = atomic_load_explicit(FMI_POOL_LATEST(s->view->shm), memory_order_relaxed) % FMI_POOL_JOBS;
-    __builtin_prefetch(own_line(s, (int)slot), 1);
-    __builtin_prefetch(job_at(s, (int)slot), 0);
+    fmi_prefetch_to_write(own_line(s, (int)slot));
+    fmi_prefetch_to_read(job_at(s, (int)slot));
 }
 
 static void sleep_until_published(struct server *s, uint32_t seen)

@@ -33,7 +33,7 @@
  *     64:  ready, left, init_code              the worker (release)
  *     80:  call, limit_ns                      the worker, around each call that has a time limit
  *    128:  fault                               the worker's crash handler
- *    160:  note                                the worker, fm_note
+ *    152:  note                                the worker, fm_note
  *    256:  end
  */
 
@@ -69,6 +69,11 @@ struct fmi_fault_shm {
     uint32_t pad;
 };
 
+struct fmi_note_shm {
+    _Atomic int64_t item; /* for which it was left; -1: none. Stored after the text */
+    char text[96];
+};
+
 struct fmi_worker_shm {
     alignas(64) _Atomic uint32_t pid; /* 0: vacant */
     _Atomic uint32_t starts;
@@ -80,13 +85,13 @@ struct fmi_worker_shm {
     _Atomic uint64_t call;     /* odd: a call with a limit is running; each call has its own number */
     _Atomic int64_t limit_ns;
     alignas(64) struct fmi_fault_shm fault;
-    alignas(32) char note[96];
+    struct fmi_note_shm note;
 };
 static_assert(offsetof(struct fmi_worker_shm, death) == 8, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, ready) == 64, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, call) == 80, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, fault) == 128, "worker: layout");
-static_assert(offsetof(struct fmi_worker_shm, note) == 160, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, note) == 152, "worker: layout");
 static_assert(sizeof(struct fmi_worker_shm) == 256, "worker: layout");
 
 struct fmi_crew_shm {

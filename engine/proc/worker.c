@@ -15,7 +15,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,15 +46,6 @@ struct fmi_worker_shm *fmi_worker_self(void)
 int fmi_worker_rank(void)
 {
     return self.rank;
-}
-
-void fm_note(const char *format, ...)
-{
-    char unused[sizeof self.shared->note];
-    va_list values;
-    va_start(values, format);
-    vsnprintf(self.shared != NULL ? self.shared->note : unused, sizeof unused, format, values);
-    va_end(values);
 }
 
 const struct fmi_death_shm *fmi_worker_death(const struct fmi_worker_shm *worker, uint32_t starts)
@@ -151,7 +141,6 @@ static void set_up(int warden_pid)
     fmi_sys_prefer_for_oom();
     pin_to(self.plan->cpus[self.rank]);
     limit_inner_threads(self.plan->inner_threads);
-    self.shared->note[0] = '\0';
     fmi_crash_report_to(self.shared, self.starts);
 }
 

@@ -53,9 +53,11 @@ int fmi_park_alive(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns,
 {
     if (fmi_park_spin(p, seen, spin_ns) || !set_flag(p, seen))
         return 0;
-    int rc = fmi_sys_futex_wait_alive(&p->word, seen | FMI_PARK_FLAG, life, life_value, deadline_ns);
+    int rc =
+        fmi_sys_futex_wait_alive(&p->word, seen | FMI_PARK_FLAG, life, life_value, deadline_ns);
     if (atomic_load(life) != life_value)
-        fmi_sys_futex_wake_all((_Atomic uint32_t *)life); /* of all that wait for a death the kernel wakes one */
+        fmi_sys_futex_wake_all(
+            (_Atomic uint32_t *)life); /* of all that wait for a death the kernel wakes one */
     return rc;
 }
 
