@@ -47,7 +47,8 @@ static int add_seven_slowly_at_first(const void *item, void *result, void *arg)
 
 static void map_and_check(fm_pool *pool, fm_array *a, int round)
 {
-    const fm_map_opts *opts = FM_MAP_OPTS(.flags = FM_IN_PLACE, .chunk = round % 2 == 0 ? 0 : 5, .retries = 3);
+    const fm_map_opts *opts =
+        FM_MAP_OPTS(.flags = FM_IN_PLACE, .chunk = round % 2 == 0 ? 0 : 5, .retries = 3);
     uint64_t *x = fm_array_data(a);
     for (uint64_t i = 0; i < N_ITEMS; i++)
         x[i] = i;

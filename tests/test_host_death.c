@@ -99,7 +99,8 @@ static void kill_at_random(struct t_random *random)
     struct t_victim *victim = t_victim_new();
     pid_t host = t_start_child(run_host, victim);
     t_sleep_us((int64_t)t_random_below(random, 20000));
-    int warden = atomic_load(&victim->warden), worker = atomic_load(&victim->workers[t_random_below(random, 2)]);
+    int warden = atomic_load(&victim->warden),
+        worker = atomic_load(&victim->workers[t_random_below(random, 2)]);
     switch (t_random_below(random, 4)) {
     case 0:
         kill(host, SIGKILL);
@@ -175,7 +176,8 @@ static int map_with_a_crash(fm_pool *pool)
     int64_t n = 1000, n_ones = 0;
     if (fm_array_zeros(&out, FM_I64, 1, &n) != 0)
         return 1;
-    int rc = fm_pool_map_range(pool, crash_at_7, 0, n, out, FM_MAP_OPTS(.on_error = FM_ON_ERROR_CONTINUE));
+    int rc = fm_pool_map_range(pool, crash_at_7, 0, n, out,
+                               FM_MAP_OPTS(.on_error = FM_ON_ERROR_CONTINUE));
     for (int64_t i = 0; i < n; i++)
         n_ones += ((int64_t *)fm_array_data(out))[i];
     fm_array_destroy(out);

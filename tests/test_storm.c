@@ -29,7 +29,8 @@ static void kill_one(struct storm *storm)
     fm_worker_info info;
     int rank = (int)t_random_below(&storm->random, N_WORKERS);
     if (fm_pool_worker(storm->pool, rank, &info) == 0 && info.pid > 0)
-        kill(info.pid, SIGKILL); /* a pid of the warden's, reaped by it alone: at worst it is gone */
+        kill(info.pid,
+             SIGKILL); /* a pid of the warden's, reaped by it alone: at worst it is gone */
 }
 
 static void *rage(void *arg)

@@ -36,7 +36,8 @@ void t_sleep_us(int64_t us)
 
 struct t_victim *t_victim_new(void)
 {
-    void *p = mmap(NULL, sizeof(struct t_victim), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *p = mmap(NULL, sizeof(struct t_victim), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         abort();
     return p;
@@ -75,7 +76,8 @@ _Noreturn void t_victim_host(struct t_victim *victim, int n_workers)
     fm_array *out;
     int64_t n = 20000;
     atomic_store(&victim->host, getpid());
-    if (fm_pool_open(&pool, FM_POOL_OPTS(.workers = n_workers)) != 0 || fm_array_zeros(&out, FM_I64, 1, &n) != 0)
+    if (fm_pool_open(&pool, FM_POOL_OPTS(.workers = n_workers)) != 0 ||
+        fm_array_zeros(&out, FM_I64, 1, &n) != 0)
         _exit(4);
     publish_pids(victim, pool);
     for (;;) {

@@ -22,7 +22,8 @@ struct t_victim {
     _Atomic int host, warden, workers[8];
     _Atomic int is_mapping;
 };
-struct t_victim *t_victim_new(void); /* shared anonymous memory; lives as long as the test process */
+struct t_victim *
+t_victim_new(void); /* shared anonymous memory; lives as long as the test process */
 
 /* A host with `n_workers` workers, in the calling (child) process: opens a pool, maps until it is killed; _exit(2) if a map is
  * wrong, _exit(3) if the pool breaks. Publishes its pids. */

@@ -20,7 +20,8 @@ static double measure_ticks_per_ns(void)
 double fmi_ticks_per_ns(void)
 {
     static _Atomic double ratio; /* private to the process; a child inherits the parent's */
-    double known = atomic_load_explicit(&ratio, memory_order_relaxed); /* one value, no order needed */
+    double known =
+        atomic_load_explicit(&ratio, memory_order_relaxed); /* one value, no order needed */
     if (known > 0)
         return known;
     known = measure_ticks_per_ns();

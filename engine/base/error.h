@@ -7,7 +7,8 @@
 #include <forkmap/status.h>
 
 /* Notes the detail and returns `code`: `return fmi_error(-EINVAL, "rank %d of %d", rank, n);` */
-#define fmi_error(code, ...) (fmi_error_note(__VA_ARGS__), (code)) /* a macro: compilers see the code */
+#define fmi_error(code, ...)                                                                       \
+    (fmi_error_note(__VA_ARGS__), (code)) /* a macro: compilers see the code */
 void fmi_error_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Only when private state contradicts itself: says so on stderr and aborts. */

@@ -22,8 +22,8 @@ static pid_t spared;
 int fmi_fault_arm(const char *name, int nth, int times)
 {
     if (armed == NULL) {
-        void *page = mmap(NULL, sizeof *armed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                          -1, 0);
+        void *page =
+            mmap(NULL, sizeof *armed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (page == MAP_FAILED)
             return -ENOMEM;
         armed = page;

@@ -25,12 +25,13 @@
 #define FMI_HEAP_MAGIC  0x70616d6b726f6601ull
 #define FMI_HEAP_LAYOUT 1u
 
+/* Grouped by who writes when, each group on a line of its own. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct fmi_heap_shm {
     uint64_t magic;
     uint32_t layout;
     uint32_t n_spans;
     uint64_t bytes;
-    uint64_t warm_limit; /* [spans] kept warm before pages are given back */
+    uint64_t warm_limit;              /* [spans] kept warm before pages are given back */
     alignas(64) _Atomic uint32_t top; /* spans that were ever claimed lie below; grows only */
     _Atomic uint32_t ready;           /* spans whose table words have pages; grows only */
     _Atomic int64_t warm;             /* [spans] a hint: a death may leave it off */

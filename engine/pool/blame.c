@@ -73,7 +73,8 @@ static void give_up(struct fmi_runner *r, fm_failure *f)
     f->item = item;
     int64_t n_failed = atomic_fetch_add(&job->n_failed, 1) + 1;
     if (r->plan->on_error == FM_ON_ERROR_STOP)
-        fmi_job_stop_at(job, item); /* items below still run: the lowest failure wins, whatever the timing */
+        fmi_job_stop_at(
+            job, item); /* items below still run: the lowest failure wins, whatever the timing */
     else if (r->plan->max_failures > 0 && n_failed >= r->plan->max_failures)
         fmi_job_stop_at(job, 0);
 }
@@ -132,8 +133,8 @@ static void record_death(struct fmi_runner *r, int64_t item, uint32_t attempt,
 static uint32_t attempts_allowed(const struct fmi_runner *r, const struct fmi_death_shm *death)
 {
     uint32_t allowed = r->plan->retries + 1;
-    int is_unexplained = death->how == FMI_DEATH_OOM ||
-                         (death->how == FMI_DEATH_SIGNAL && death->number == SIGKILL);
+    int is_unexplained =
+        death->how == FMI_DEATH_OOM || (death->how == FMI_DEATH_SIGNAL && death->number == SIGKILL);
     return is_unexplained && allowed < UNEXPLAINED_ATTEMPTS ? UNEXPLAINED_ATTEMPTS : allowed;
 }
 

@@ -7,7 +7,7 @@
 
 enum {
     PIECE_CUT = 8,
-    BLOCK = 256,           /* items between two looks at `stop` */
+    BLOCK = 256,            /* items between two looks at `stop` */
     MIN_FACTOR_NS = 1000000 /* a limit derived from the median is never shorter */
 };
 
@@ -36,7 +36,8 @@ int fm_cancelled(void)
 
 static int64_t stop_of(const struct fmi_runner *r)
 {
-    return atomic_load_explicit(&r->job->stop, memory_order_relaxed); /* moves down only; late is harmless */
+    return atomic_load_explicit(&r->job->stop,
+                                memory_order_relaxed); /* moves down only; late is harmless */
 }
 
 /* ---- limits --------------------------------------------------------------------------------- */
@@ -50,7 +51,8 @@ static int has_limit(const struct fmi_runner *r)
 static int64_t limit_of(const struct fmi_runner *r, int64_t count)
 {
     int64_t limit_ns = r->plan->limit_ns;
-    int64_t median_ns = atomic_load_explicit(&r->job->median_ns, memory_order_relaxed); /* an estimate */
+    int64_t median_ns =
+        atomic_load_explicit(&r->job->median_ns, memory_order_relaxed); /* an estimate */
     if (r->plan->factor > 0 && median_ns > 0) {
         double by_median = r->plan->factor * (double)median_ns * (double)count;
         int64_t limit = by_median < MIN_FACTOR_NS ? MIN_FACTOR_NS : (int64_t)by_median;
@@ -67,7 +69,10 @@ static void note_time(struct fmi_runner *r, uint64_t ticks, int64_t count)
     int64_t ns = (int64_t)((double)ticks / fmi_ticks_per_ns()) / count;
     int64_t median = atomic_load_explicit(&r->job->median_ns, memory_order_relaxed);
     int64_t step = median / 16 + 1;
-    int64_t better = median == 0 ? ns + 1 : ns > median ? median + step : ns < median ? median - step : median;
+    int64_t better = median == 0   ? ns + 1
+                     : ns > median ? median + step
+                     : ns < median ? median - step
+                                   : median;
     atomic_store_explicit(&r->job->median_ns, better > 0 ? better : 1, memory_order_relaxed);
 }
 
@@ -109,7 +114,8 @@ static int call_item(struct fmi_runner *r, int64_t item)
     if (plan->out.data == NULL)
         result = NULL;
     else if (out_has_gaps)
-        fmi_row_gather(&r->views[FM_MAX_COLUMNS], item, result); /* in place, or only partly written */
+        fmi_row_gather(&r->views[FM_MAX_COLUMNS], item,
+                       result); /* in place, or only partly written */
     int n = plan->n_in == 0 ? 1 : plan->n_in;
     for (int k = 0; k < n; k++)
         rows[k] = row_of(r, k, item, &number);
@@ -264,8 +270,10 @@ static int64_t run_pieces(struct fmi_runner *r, int64_t begin, int64_t item, int
 int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t end)
 {
     struct fmi_runner *outer = current;
-    int64_t item = atomic_load_explicit(&r->progress->next, memory_order_relaxed); /* own, set by the caller */
-    int is_plain = r->plan->kind == FMI_FN_ITEM && r->plan->n_in == 1 && r->plan->unpacked == 0 && !has_limit(r);
+    int64_t item =
+        atomic_load_explicit(&r->progress->next, memory_order_relaxed); /* own, set by the caller */
+    int is_plain = r->plan->kind == FMI_FN_ITEM && r->plan->n_in == 1 && r->plan->unpacked == 0 &&
+                   !has_limit(r);
     current = r;
     r->outer = outer;
     if (r->worker != NULL)

@@ -28,7 +28,8 @@ int fmi_pool_enter(fm_pool *pool)
     int rc = fmi_pool_check(pool);
     if (rc != 0)
         return rc;
-    atomic_fetch_add(&pool->active, 1); /* seq_cst: before the look at phase; pairs with fm_pool_close */
+    atomic_fetch_add(&pool->active,
+                     1); /* seq_cst: before the look at phase; pairs with fm_pool_close */
     int phase = atomic_load(&pool->phase);
     if (phase == FMI_PHASE_OPEN)
         return 0;

@@ -32,10 +32,10 @@ struct fm_pool {
     struct fm_pool *next; /* of all handles of the process */
     uint32_t owner;       /* pid of the process that opened it */
     _Atomic int phase;
-    _Atomic int active; /* threads inside a map */
+    _Atomic int active;    /* threads inside a map */
     _Atomic int n_waiting; /* of them, for a job slot */
     int n_workers;
-    int caller; /* fm_caller */
+    int caller;   /* fm_caller */
     int has_crew; /* not when the caller is the only worker */
     struct fmi_crew crew;
     struct fmi_pool_view view;
@@ -43,8 +43,9 @@ struct fm_pool {
     size_t block_bytes;
     int *cpus;
     struct fmi_modules *modules;
-    struct fmi_plan *written; /* by slot: the plan that its job has; whoever fills the slot reads and writes it */
-    _Atomic uint64_t tickets; /* maps submitted */
+    struct fmi_plan *
+        written; /* by slot: the plan that its job has; whoever fills the slot reads and writes it */
+    _Atomic uint64_t tickets;         /* maps submitted */
     _Atomic uint64_t last_done_ticks; /* workers spin for a while after it */
 
     pthread_mutex_t lock; /* for what follows */

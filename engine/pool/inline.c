@@ -33,7 +33,11 @@ static int run_inline(struct inline_map *m, struct fmi_report *report)
     struct fmi_runner runner = {
         .plan = &job->plan,
         .job = job,
-        .ranges = {.lines = &m->line, .moves = &job->moves, .n = 1, .n_grains = job->plan.n_grains, .epoch = 1},
+        .ranges = {.lines = &m->line,
+                   .moves = &job->moves,
+                   .n = 1,
+                   .n_grains = job->plan.n_grains,
+                   .epoch = 1},
         .progress = &m->progress,
         .tally = &m->tally,
         .rank = 0, /* of one */
@@ -60,7 +64,8 @@ int fmi_inline_map(struct fmi_request *request, struct fmi_report *report)
         return -ENOMEM;
     memset(m, 0, sizeof *m);
     struct fmi_plan *plan = &m->job.plan;
-    request->opts.item_timeout = 0; /* the limit of the item that called applies, and includes this map */
+    request->opts.item_timeout =
+        0; /* the limit of the item that called applies, and includes this map */
     request->opts.timeout_factor = 0;
     int rc = fmi_plan_prepare(plan, request, 1);
     plan->fn = request->fn;

@@ -49,7 +49,7 @@
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3 };
 enum { FMI_WANT_AUTO = 0, FMI_WANT_ALL = UINT32_MAX }; /* plan.want; else a number of grains */
-enum { FMI_ARG_BYTES = 192 };                          /* arguments up to this lie in the job itself */
+enum { FMI_ARG_BYTES = 192 }; /* arguments up to this lie in the job itself */
 
 typedef void fmi_any_fn(void); /* cast to what `kind` says before the call */
 
@@ -92,11 +92,12 @@ struct fmi_plan {
 struct fmi_job_shm {
     alignas(64) _Atomic uint64_t word;
     struct fmi_plan plan;
-    alignas(64) _Atomic int64_t stop;  /* items from here on are not wanted any more; INT64_MAX: all are */
+    alignas(64) _Atomic int64_t
+        stop; /* items from here on are not wanted any more; INT64_MAX: all are */
     _Atomic int64_t n_failed;
-    _Atomic int64_t median_ns; /* of an item, for timeout_factor; 0: not known yet */
-    _Atomic int32_t error;     /* the map cannot go on: FM_ENOFUNC, FM_ESTALE, FM_ECORRUPT */
-    _Atomic uint32_t moves;    /* range.h; runs on from job to job */
+    _Atomic int64_t median_ns;   /* of an item, for timeout_factor; 0: not known yet */
+    _Atomic int32_t error;       /* the map cannot go on: FM_ENOFUNC, FM_ESTALE, FM_ECORRUPT */
+    _Atomic uint32_t moves;      /* range.h; runs on from job to job */
     _Atomic uint32_t is_awaited; /* host: it sleeps, or is about to, until the job is DONE */
     uint32_t pad;
     alignas(64) char arg[FMI_ARG_BYTES];
@@ -134,8 +135,10 @@ struct fmi_progress_shm {
 static_assert(offsetof(struct fmi_progress_shm, n_done) == 64, "progress: layout");
 static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
 
-struct fmi_tally_shm { /* one per rank, written by the process that has it; counters for people, since the open */
-    alignas(64) _Atomic uint64_t left; /* ticket of the job that it left last: what a spinning caller watches */
+struct
+    fmi_tally_shm { /* one per rank, written by the process that has it; counters for people, since the open */
+    alignas(64) _Atomic uint64_t
+        left; /* ticket of the job that it left last: what a spinning caller watches */
     _Atomic uint64_t n_steals;
     _Atomic uint64_t n_reruns;
     _Atomic uint64_t undone_bytes;
@@ -155,9 +158,11 @@ struct fmi_pool_shm {
     struct fmi_park_shm done; /* host threads park here; workers and the warden wake */
     struct fmi_job_shm jobs[FMI_POOL_JOBS];
 };
-#define FMI_POOL_USED(shm)    (&(shm)->work.beside[0]) /* slots that ever had a job; bits are only set */
+#define FMI_POOL_USED(shm)                                                                         \
+    (&(shm)->work.beside[0]) /* slots that ever had a job; bits are only set */
 #define FMI_POOL_CLOSING(shm) (&(shm)->work.beside[1])
-#define FMI_POOL_LATEST(shm)  (&(shm)->work.beside[2]) /* slot published last: a hint, for prefetching */
+#define FMI_POOL_LATEST(shm)                                                                       \
+    (&(shm)->work.beside[2]) /* slot published last: a hint, for prefetching */
 
 /* The shared parts of a pool, as every process of it has them; inherited by fork. */
 struct fmi_pool_view {
@@ -208,6 +213,6 @@ void fmi_job_stop_at(struct fmi_job_shm *job, int64_t item);
 void fmi_job_fail(struct fmi_job_shm *job, int code);
 
 /* serve.c: a worker's work: serves jobs until the pool is closing. */
-void fmi_pool_serve(int rank, uint32_t starts, void *view);
+void fmi_pool_serve(int rank, uint32_t starts, void *arg);
 
 #endif

@@ -19,8 +19,8 @@
 #include <string.h>
 
 enum {
-    HOT_NS = 50000,       /* workers still spin this long after a map (SPIN_NS of serve.c) */
-    EAGER_NS = 4000,      /* the host's own spin before it wakes sleepers: two wakes on one core */
+    HOT_NS = 50000,  /* workers still spin this long after a map (SPIN_NS of serve.c) */
+    EAGER_NS = 4000, /* the host's own spin before it wakes sleepers: two wakes on one core */
     CALLER_SPIN_NS = 50000,
     PATIENCE_NS = 1000,   /* for one worker to leave, before the caller looks at all again */
     LOOK_NS = 1000000000, /* no wait is longer without a look at everything */
@@ -44,7 +44,7 @@ struct map { /* one map in progress; private to its thread */
     void *undo_block;
     uint64_t begin_ticks;
     int64_t begin_ns, report_ns; /* with a progress callback only */
-    int is_cancelled; /* by the progress callback */
+    int is_cancelled;            /* by the progress callback */
 };
 
 /* ---- slots ---------------------------------------------------------------------------------- */
@@ -131,11 +131,13 @@ static void free_slot(struct map *m)
 {
     struct fmi_pool_shm *shm = m->pool->view.shm;
     /* release: what was collected is no longer needed; pairs with the exchange in try_take */
-    atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE), memory_order_release);
+    atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE),
+                          memory_order_release);
     if (atomic_load(FMI_POOL_CLOSING(shm)) != 0)
         fmi_park_wake(&shm->work); /* the last job may be gone: workers leave */
     if (atomic_load_explicit(&m->pool->n_waiting, memory_order_relaxed) != 0)
-        fmi_park_wake(&shm->done); /* for a slot; one who begins to wait just now looks again soon */
+        fmi_park_wake(
+            &shm->done); /* for a slot; one who begins to wait just now looks again soon */
 }
 
 /* ---- publishing ----------------------------------------------------------------------------- */
@@ -161,7 +163,8 @@ static int make_undo(struct map *m)
 {
     if (m->plan.undo_bytes == 0)
         return 0;
-    int rc = fmi_heap_alloc(&m->undo_block, (size_t)m->plan.undo_bytes * (size_t)m->pool->view.n_ranks, 0);
+    int rc = fmi_heap_alloc(&m->undo_block,
+                            (size_t)m->plan.undo_bytes * (size_t)m->pool->view.n_ranks, 0);
     m->plan.undo = m->undo_block;
     return rc;
 }
@@ -228,10 +231,12 @@ static void publish(struct map *m)
     struct fmi_pool_shm *shm = m->pool->view.shm;
     atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_OPEN),
                           memory_order_release); /* pairs with find_job and visit */
-    uint64_t used = atomic_load_explicit(FMI_POOL_USED(shm), memory_order_relaxed); /* bits are only set */
+    uint64_t used =
+        atomic_load_explicit(FMI_POOL_USED(shm), memory_order_relaxed); /* bits are only set */
     if ((used >> m->slot & 1) == 0)
         atomic_fetch_or(FMI_POOL_USED(shm), 1ull << m->slot);
-    atomic_store_explicit(FMI_POOL_LATEST(shm), (uint64_t)m->slot, memory_order_relaxed); /* a hint */
+    atomic_store_explicit(FMI_POOL_LATEST(shm), (uint64_t)m->slot,
+                          memory_order_relaxed); /* a hint */
     fmi_park_announce(&shm->work);
 }
 
@@ -243,7 +248,8 @@ static int64_t count_done(const struct map *m)
     const struct fmi_progress_shm *progress = progress_of(m);
     for (int rank = 0; rank < m->pool->view.n_ranks; rank++)
         if (atomic_load_explicit(&progress[rank].ticket, memory_order_relaxed) == m->ticket)
-            n_done += atomic_load_explicit(&progress[rank].n_done, memory_order_relaxed); /* an estimate */
+            n_done += atomic_load_explicit(&progress[rank].n_done,
+                                           memory_order_relaxed); /* an estimate */
     return n_done;
 }
 
@@ -287,7 +293,8 @@ static void look_up(void *arg) /* between the chunks of a caller that works */
 /* DONE, as a worker said or as the words say; 0: not yet; < 0: it never will be. */
 static int is_done(struct map *m)
 {
-    if (atomic_load_explicit(&m->job->word, memory_order_acquire) == fmi_job_word(m->ticket, FMI_JOB_DONE))
+    if (atomic_load_explicit(&m->job->word, memory_order_acquire) ==
+        fmi_job_word(m->ticket, FMI_JOB_DONE))
         return 1;
     int rc = fmi_ranges_done(&m->ranges);
     if (rc == 1)
@@ -325,7 +332,8 @@ static int await_done(struct map *m)
 
 static int is_hot(const struct map *m)
 {
-    uint64_t last_done = atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
+    uint64_t last_done =
+        atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
     return m->begin_ticks - last_done < fmi_ticks_of_ns(HOT_NS);
 }
 
@@ -358,7 +366,8 @@ static int await_leaving(const struct map *m)
 {
     uint64_t begin = fmi_ticks(), patience = fmi_ticks_of_ns(PATIENCE_NS);
     for (int rank = 1; rank < m->pool->view.n_ranks; rank++)
-        while (atomic_load_explicit(&m->pool->view.tallies[rank].left, memory_order_acquire) != m->ticket) {
+        while (atomic_load_explicit(&m->pool->view.tallies[rank].left, memory_order_acquire) !=
+               m->ticket) {
             if (fmi_ticks() - begin > patience)
                 return 0;
             fmi_relax(); /* pairs with visit */
@@ -442,13 +451,15 @@ static int settle_report(struct map *m, struct fmi_report *report)
         return rc;
     fmi_report_sort(report);
     if (report->n == 0)
-        return report->n_lost > 0 ? fmi_error(-ENOMEM, "items failed, and there was no memory for their records")
-                                  : 0;
+        return report->n_lost > 0
+                   ? fmi_error(-ENOMEM, "items failed, and there was no memory for their records")
+                   : 0;
     if (m->plan.on_error == FM_ON_ERROR_STOP)
         report->n = 1; /* which others were found depends on the timing */
     const fm_failure *first = &report->list[0];
-    return fmi_error(code_of_state(first->state), "item %lld %s (%lld failed in all)", (long long)first->item,
-                     fm_item_state_name(first->state), (long long)report->n);
+    return fmi_error(code_of_state(first->state), "item %lld %s (%lld failed in all)",
+                     (long long)first->item, fm_item_state_name(first->state),
+                     (long long)report->n);
 }
 
 /* Items that nobody wanted any more have no state yet. */
@@ -494,7 +505,8 @@ static int run_published(struct map *m)
         fmi_pool_limit_begin(m->pool, tick_of(&m->plan));
     publish(m);
     if (atomic_load(&m->pool->phase) == FMI_PHASE_TERMINATED)
-        fmi_job_stop_at(m->job, 0); /* it was not there yet when fm_pool_terminate stopped the others */
+        fmi_job_stop_at(m->job,
+                        0); /* it was not there yet when fm_pool_terminate stopped the others */
     int rc = m->pool->view.is_isolated ? wait_isolated(m) : take_part(m);
     if (is_limited)
         fmi_pool_limit_end(m->pool);
@@ -505,12 +517,14 @@ static int run_published(struct map *m)
 static int give_up_pool(struct map *m)
 {
     fm_pool_terminate(m->pool);
-    return fmi_error(FM_ECORRUPT, "a worker overwrote the pool's control memory; the pool is terminated");
+    return fmi_error(FM_ECORRUPT,
+                     "a worker overwrote the pool's control memory; the pool is terminated");
 }
 
 static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
 {
-    struct map m; /* its plan is set by fmi_plan_prepare, and the rest here: half a KiB need not be cleared twice */
+    struct map
+        m; /* its plan is set by fmi_plan_prepare, and the rest here: half a KiB need not be cleared twice */
     m.pool = pool;
     m.opts = &request->opts;
     m.arg_block = m.undo_block = NULL;
@@ -561,7 +575,8 @@ static int enter_map(fm_pool *pool, struct fmi_request *request, const fm_map_op
         if (rc != 0)
             return rc;
         rc = run_map(pool, request, &report);
-        atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(), memory_order_relaxed); /* a hint */
+        atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(),
+                              memory_order_relaxed); /* a hint */
         fmi_pool_leave(pool);
     }
     fmi_report_keep(pool, &report);
@@ -570,35 +585,40 @@ static int enter_map(fm_pool *pool, struct fmi_request *request, const fm_map_op
 
 int fm_pool_map(fm_pool *pool, fm_item_fn *fn, fm_array *in, fm_array *out, const fm_map_opts *opts)
 {
-    struct fmi_request request = {.kind = FMI_FN_ITEM, .fn = (fmi_any_fn *)fn, .columns = &in, .n_columns = 1, .out = out};
+    struct fmi_request request = {
+        .kind = FMI_FN_ITEM, .fn = (fmi_any_fn *)fn, .columns = &in, .n_columns = 1, .out = out};
     return enter_map(pool, &request, opts);
 }
 
 int fm_pool_map_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *in, fm_array *out,
                        const fm_map_opts *opts)
 {
-    struct fmi_request request = {.kind = FMI_FN_CHUNK, .fn = (fmi_any_fn *)fn, .columns = &in, .n_columns = 1, .out = out};
+    struct fmi_request request = {
+        .kind = FMI_FN_CHUNK, .fn = (fmi_any_fn *)fn, .columns = &in, .n_columns = 1, .out = out};
     return enter_map(pool, &request, opts);
 }
 
 int fm_pool_map_range(fm_pool *pool, fm_item_fn *fn, int64_t begin, int64_t end, fm_array *out,
                       const fm_map_opts *opts)
 {
-    struct fmi_request request = {.kind = FMI_FN_ITEM, .fn = (fmi_any_fn *)fn, .begin = begin, .end = end, .out = out};
+    struct fmi_request request = {
+        .kind = FMI_FN_ITEM, .fn = (fmi_any_fn *)fn, .begin = begin, .end = end, .out = out};
     return enter_map(pool, &request, opts);
 }
 
-int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn, int64_t begin, int64_t end, fm_array *out,
-                             const fm_map_opts *opts)
+int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn, int64_t begin, int64_t end,
+                             fm_array *out, const fm_map_opts *opts)
 {
-    struct fmi_request request = {.kind = FMI_FN_CHUNK, .fn = (fmi_any_fn *)fn, .begin = begin, .end = end, .out = out};
+    struct fmi_request request = {
+        .kind = FMI_FN_CHUNK, .fn = (fmi_any_fn *)fn, .begin = begin, .end = end, .out = out};
     return enter_map(pool, &request, opts);
 }
 
-static int starmap(fm_pool *pool, int kind, fmi_any_fn *fn, fm_array *const *columns, int n, fm_array *out,
-                   const fm_map_opts *opts)
+static int starmap(fm_pool *pool, int kind, fmi_any_fn *fn, fm_array *const *columns, int n,
+                   fm_array *out, const fm_map_opts *opts)
 {
-    struct fmi_request request = {.kind = kind, .fn = fn, .columns = columns, .n_columns = n, .out = out};
+    struct fmi_request request = {
+        .kind = kind, .fn = fn, .columns = columns, .n_columns = n, .out = out};
     if (n < 1)
         return fmi_error(-EINVAL, "%d columns; there may be 1 .. %d", n, FM_MAX_COLUMNS);
     return enter_map(pool, &request, opts);
@@ -610,8 +630,8 @@ int fm_pool_starmap(fm_pool *pool, fm_star_fn *fn, fm_array *const *columns, int
     return starmap(pool, FMI_FN_STAR, (fmi_any_fn *)fn, columns, n, out, opts);
 }
 
-int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *columns, int n, fm_array *out,
-                           const fm_map_opts *opts)
+int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *columns, int n,
+                           fm_array *out, const fm_map_opts *opts)
 {
     return starmap(pool, FMI_FN_CHUNK, (fmi_any_fn *)fn, columns, n, out, opts);
 }
@@ -634,6 +654,7 @@ int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n)
 
 const char *fm_item_state_name(int state)
 {
-    static const char *const names[] = {"?", "done", "failed", "crashed", "timed out", "out of memory", "cancelled"};
+    static const char *const names[] = {"?",         "done",          "failed",   "crashed",
+                                        "timed out", "out of memory", "cancelled"};
     return state > 0 && state <= FM_ITEM_CANCELLED ? names[state] : names[0];
 }

@@ -20,7 +20,8 @@ static void store_note(struct fmi_note_shm *note, const struct fmi_runner *r, co
 {
     atomic_store(&note->item, -1);
     memcpy(note->text, text, strlen(text) + 1);
-    atomic_store(&note->item, atomic_load_explicit(&r->progress->next, memory_order_relaxed)); /* own */
+    atomic_store(&note->item,
+                 atomic_load_explicit(&r->progress->next, memory_order_relaxed)); /* own */
 }
 
 void fm_note(const char *format, ...)
@@ -62,5 +63,7 @@ void fmi_note_reset(const struct fmi_runner *r)
 {
     struct fmi_note_shm *note = note_of(r);
     if (note != NULL)
-        atomic_store_explicit(&note->item, -1, memory_order_relaxed); /* only this process, or its successor, reads it */
+        atomic_store_explicit(
+            &note->item, -1,
+            memory_order_relaxed); /* only this process, or its successor, reads it */
 }

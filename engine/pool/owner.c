@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static _Atomic uint32_t *page; /* wiped on fork; NULL before the first open, or where the kernel cannot */
+static _Atomic uint32_t
+    *page; /* wiped on fork; NULL before the first open, or where the kernel cannot */
 static struct fm_pool *_Atomic handles;
 static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
 

@@ -24,7 +24,8 @@ enum { GUARD_BYTES = 65536, LINE_BYTES = 64 };
 static int check_opts(const fm_pool_opts *o)
 {
     if (o->workers < 0 || o->workers > FM_MAX_WORKERS)
-        return fmi_error(-EINVAL, "%d workers asked for; there may be 1 .. %d (0: one per usable core)",
+        return fmi_error(-EINVAL,
+                         "%d workers asked for; there may be 1 .. %d (0: one per usable core)",
                          o->workers, FM_MAX_WORKERS);
     if (o->pin < 0 || o->pin > FM_PIN_NONE)
         return fmi_error(-EINVAL, "unknown pin %d", o->pin);
@@ -33,7 +34,8 @@ static int check_opts(const fm_pool_opts *o)
     if (o->stack_bytes > PTRDIFF_MAX / 2)
         return fmi_error(-EINVAL, "stack_bytes is %zu", o->stack_bytes);
     if (o->inner_threads < -1 || o->start_timeout < 0)
-        return fmi_error(-EINVAL, "inner_threads may be -1 or more, start_timeout may not be negative");
+        return fmi_error(-EINVAL,
+                         "inner_threads may be -1 or more, start_timeout may not be negative");
     return 0;
 }
 
@@ -85,7 +87,8 @@ static void lay_out(fm_pool *pool, char *at)
     view->shm = (struct fmi_pool_shm *)take(&at, sizeof *view->shm);
     view->tallies = (struct fmi_tally_shm *)take(&at, n * sizeof *view->tallies);
     view->ranges = (struct fmi_range_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->ranges);
-    view->progress = (struct fmi_progress_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->progress);
+    view->progress =
+        (struct fmi_progress_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->progress);
     view->crew = (struct fmi_crew_shm *)take(&at, fmi_crew_bytes(pool->n_workers));
     view->cpus = pool->cpus;
     view->n_ranks = pool->n_workers;
@@ -96,7 +99,8 @@ static void lay_out(fm_pool *pool, char *at)
 static int make_shared(fm_pool *pool)
 {
     lay_out(pool, NULL);
-    size_t bytes = (size_t)((char *)pool->view.crew - (char *)pool->view.shm) + fmi_crew_bytes(pool->n_workers);
+    size_t bytes = (size_t)((char *)pool->view.crew - (char *)pool->view.shm) +
+                   fmi_crew_bytes(pool->n_workers);
     void *block;
     pool->block_bytes = (bytes + 2 * GUARD_BYTES + GUARD_BYTES - 1) / GUARD_BYTES * GUARD_BYTES;
     int rc = fmi_heap_alloc(&block, pool->block_bytes, FMI_HEAP_ZERO);
@@ -157,7 +161,8 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
     if (plan.first == plan.n)
         return 0;
     fmi_ticks_per_ns(); /* measured once, before the forks */
-    int rc = fmi_crew_open(&pool->crew, &plan, o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS);
+    int rc = fmi_crew_open(&pool->crew, &plan,
+                           o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS);
     pool->has_crew = rc == 0;
     return rc;
 }
@@ -253,7 +258,8 @@ int fm_pool_terminate(fm_pool *pool)
         return rc;
     advance_phase(pool, FMI_PHASE_TERMINATED);
     for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
-        fmi_job_stop_at(&pool->view.shm->jobs[slot], 0); /* a caller that works stops between items */
+        fmi_job_stop_at(&pool->view.shm->jobs[slot],
+                        0); /* a caller that works stops between items */
     if (pool->has_crew)
         fmi_crew_command(&pool->crew, FMI_COMMAND_KILL);
     fmi_park_wake(&pool->view.shm->done);
@@ -294,7 +300,8 @@ int fm_pool_destroy(fm_pool *pool)
     fm_pool_terminate(pool);
     await_maps(pool);
     if (pool->has_crew && fmi_crew_join(&pool->crew, END_TIMEOUT_NS) != 0) {
-        fmi_sys_pidfd_kill(pool->crew.warden_pidfd); /* it is stopped, say: its workers die with it */
+        fmi_sys_pidfd_kill(
+            pool->crew.warden_pidfd); /* it is stopped, say: its workers die with it */
         fmi_crew_join(&pool->crew, END_TIMEOUT_NS);
     }
     free_handle(pool);

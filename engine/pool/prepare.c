@@ -17,7 +17,8 @@ int fmi_opts_copy(void *to, size_t bytes, const void *given)
         return 0;
     memcpy(&given_bytes, given, sizeof given_bytes);
     if (given_bytes < sizeof given_bytes || given_bytes > bytes)
-        return fmi_error(-EINVAL, "struct_size is %zu, this library knows %zu; use the FM_..._OPTS macro",
+        return fmi_error(-EINVAL,
+                         "struct_size is %zu, this library knows %zu; use the FM_..._OPTS macro",
                          given_bytes, bytes);
     memcpy(to, given, given_bytes);
     return 0;
@@ -38,8 +39,9 @@ static int check_policy(const fm_map_opts *o)
                          (long long)o->chunk);
     if (o->item_timeout < 0 || !(o->timeout_factor >= 0) || o->max_failures < 0 ||
         o->progress_interval < 0)
-        return fmi_error(-EINVAL, "item_timeout, timeout_factor, max_failures and progress_interval "
-                                  "may not be negative");
+        return fmi_error(-EINVAL,
+                         "item_timeout, timeout_factor, max_failures and progress_interval "
+                         "may not be negative");
     if (o->arg == NULL && o->arg_bytes > 0)
         return fmi_error(-EINVAL, "arg is NULL, arg_bytes is %zu", o->arg_bytes);
     return 0;
@@ -58,7 +60,8 @@ static int inspect(const fm_array *a, int k, struct fmi_array_view *view)
 {
     int rc = fmi_array_inspect(a, view);
     if (rc == -EINVAL)
-        return fmi_error(-EINVAL, "%s is not an array in the shared heap (fm_array_create, fm_array_from)",
+        return fmi_error(-EINVAL,
+                         "%s is not an array in the shared heap (fm_array_create, fm_array_from)",
                          column_name(k));
     if (rc != 0)
         return fmi_error(rc, "%s: its descriptor is destroyed or overwritten", column_name(k));
@@ -82,10 +85,12 @@ static int check_overlap(const struct fmi_array_view *in, const struct fmi_array
     if (!overlap(in, out))
         return 0;
     if ((flags & FM_IN_PLACE) == 0)
-        return fmi_error(-EINVAL, "the output overlaps %s; give FM_IN_PLACE if that is meant", column_name(k));
-    if (!same_rows(in, out))
-        return fmi_error(-EINVAL, "FM_IN_PLACE: the output's rows are neither those of %s nor apart from them",
+        return fmi_error(-EINVAL, "the output overlaps %s; give FM_IN_PLACE if that is meant",
                          column_name(k));
+    if (!same_rows(in, out))
+        return fmi_error(
+            -EINVAL, "FM_IN_PLACE: the output's rows are neither those of %s nor apart from them",
+            column_name(k));
     return 0;
 }
 
@@ -129,14 +134,15 @@ static int count_items(struct fmi_plan *plan, const struct fmi_request *q)
     return 0;
 }
 
-static int add_output(struct fmi_plan *plan, const struct fmi_request *q, struct fmi_array_view *out)
+static int add_output(struct fmi_plan *plan, const struct fmi_request *q,
+                      struct fmi_array_view *out)
 {
     int rc = inspect(q->out, OUTPUT, out);
     if (rc != 0)
         return rc;
     if (out->n_items != plan->n_items)
-        return fmi_error(-EINVAL, "the output has %lld rows, the map %lld items", (long long)out->n_items,
-                         (long long)plan->n_items);
+        return fmi_error(-EINVAL, "the output has %lld rows, the map %lld items",
+                         (long long)out->n_items, (long long)plan->n_items);
     plan->out = (struct fmi_column){.data = out->data, .stride = out->strides[0], .array = q->out};
     plan->unpacked |= out->row_is_packed ? 0 : 1u << FM_MAX_COLUMNS;
     return 0;
@@ -218,7 +224,8 @@ static int check_request(const struct fmi_request *q)
 {
     if (q->fn == NULL)
         return fmi_error(-EINVAL, "the function is NULL");
-    if (q->n_columns < 0 || q->n_columns > FM_MAX_COLUMNS || (q->n_columns > 0 && q->columns == NULL))
+    if (q->n_columns < 0 || q->n_columns > FM_MAX_COLUMNS ||
+        (q->n_columns > 0 && q->columns == NULL))
         return fmi_error(-EINVAL, "%d columns; there may be 1 .. %d", q->n_columns, FM_MAX_COLUMNS);
     return check_policy(&q->opts);
 }
@@ -245,5 +252,6 @@ int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_r
     if (rc != 0 || plan->n_items == 0)
         return rc;
     choose_grain(plan, &q->opts, n_ranks);
-    return (q->opts.flags & FM_IN_PLACE) != 0 && q->out != NULL ? choose_undo(plan, &out, n_ranks) : 0;
+    return (q->opts.flags & FM_IN_PLACE) != 0 && q->out != NULL ? choose_undo(plan, &out, n_ranks)
+                                                                : 0;
 }

@@ -12,10 +12,10 @@ struct fmi_request {
     int kind;
     fmi_any_fn *fn;
     fm_array *const *columns;
-    int n_columns;      /* 0: the range begin .. end-1 */
+    int n_columns; /* 0: the range begin .. end-1 */
     int64_t begin, end;
     fm_array *out;
-    fm_map_opts opts;   /* a copy, whole whatever the caller's struct_size */
+    fm_map_opts opts; /* a copy, whole whatever the caller's struct_size */
 };
 
 /* Copies options of any known version. `given` may be NULL. 0 or -EINVAL. */
@@ -25,6 +25,6 @@ int fmi_opts_copy(void *to, size_t bytes, const void *given);
  * Fills the plan but for fn, arg, undo and host_cpu. 0; -EINVAL, -EOVERFLOW, FM_ECORRUPT (detail). For an empty map n_items
  * is 0 and the rest is not to be used.
  */
-int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *request, int n_ranks);
+int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_ranks);
 
 #endif

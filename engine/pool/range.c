@@ -42,7 +42,8 @@ static inline int unpack_owned(const struct fmi_ranges *ranges, uint64_t word, s
            out->hi <= ranges->n_grains && out->thief <= (uint32_t)ranges->n;
 }
 
-static inline int unpack_flight(const struct fmi_ranges *ranges, uint64_t word, struct fmi_span *out)
+static inline int unpack_flight(const struct fmi_ranges *ranges, uint64_t word,
+                                struct fmi_span *out)
 {
     *out = (struct fmi_span){FIELD(word, 0, 22), FIELD(word, 22, 22)};
     return FIELD(word, 55, 9) == ranges->epoch && out->lo <= out->hi && out->hi <= ranges->n_grains;
@@ -79,7 +80,8 @@ uint32_t fmi_range_left(const struct fmi_ranges *ranges, int rank)
 static void set_flight(const struct fmi_ranges *ranges, int rank, uint32_t lo, uint32_t hi)
 {
     /* release: pairs with the acquire of F in fmi_ranges_done, after which the items' results are read */
-    atomic_store_explicit(&ranges->lines[rank].f, pack_flight(ranges, lo, hi), memory_order_release);
+    atomic_store_explicit(&ranges->lines[rank].f, pack_flight(ranges, lo, hi),
+                          memory_order_release);
 }
 
 void fmi_range_finish(const struct fmi_ranges *ranges, int rank)
@@ -101,7 +103,8 @@ int fmi_range_claim(const struct fmi_ranges *ranges, int rank, uint32_t want, st
             return 0;
         uint32_t end = o.hi - o.lo > want ? o.lo + want : o.hi;
         FMI_FAULT("range.intend");
-        set_flight(ranges, rank, o.lo, end); /* c1: before c2, or a death in between would lose it */
+        set_flight(ranges, rank, o.lo,
+                   end); /* c1: before c2, or a death in between would lose it */
         FMI_FAULT("range.claim");
         struct owned rest = {end, o.hi, o.thief, o.parity};
         /* c2; release: F is seen by whoever sees this claim; pairs with the acquire of R in fmi_ranges_done */
@@ -208,12 +211,14 @@ int fmi_range_steal(const struct fmi_ranges *ranges, int rank, uint32_t want, st
         struct steal s = {(uint32_t)victim + 1, theirs.lo + (theirs.hi - theirs.lo) / 2, theirs.hi,
                           !mine.parity};
         FMI_FAULT("steal.intend");
-        atomic_store(&own->s, pack_steal(ranges, s)); /* s1; seq_cst: before s2, s3; pairs with the scan */
+        atomic_store(&own->s,
+                     pack_steal(ranges, s)); /* s1; seq_cst: before s2, s3; pairs with the scan */
         FMI_FAULT("steal.move");
         atomic_fetch_add(ranges->moves, 1); /* s2: a scan that missed S sees that moves changed */
         FMI_FAULT("steal.commit");
         struct owned rest = {theirs.lo, s.m, (uint32_t)rank + 1, theirs.parity};
-        if (atomic_compare_exchange_strong(&ranges->lines[victim].r, &word, pack_owned(ranges, rest))) {
+        if (atomic_compare_exchange_strong(&ranges->lines[victim].r, &word,
+                                           pack_owned(ranges, rest))) {
             int rc = complete_steal(ranges, rank, &s, want, out);
             return rc == 0 ? 1 : rc;
         }
@@ -236,7 +241,8 @@ int fmi_ranges_done(const struct fmi_ranges *ranges)
             return 0;
     }
     for (int i = 0; i < ranges->n; i++) {
-        if (!unpack_owned(ranges, atomic_load(&ranges->lines[i].r), &o)) /* R before F: pairs with c1, c2 */
+        if (!unpack_owned(ranges, atomic_load(&ranges->lines[i].r),
+                          &o)) /* R before F: pairs with c1, c2 */
             return FM_ECORRUPT;
         if (o.lo < o.hi || o.thief != 0)
             return 0;

@@ -15,8 +15,10 @@ static_assert(sizeof(struct fmi_record_block_shm) <= 8192, "record: fits a block
 void fmi_record_append(struct fmi_progress_shm *progress, const fm_failure *failure)
 {
     /* relaxed: this process, or its dead predecessor, wrote it */
-    struct fmi_record_block_shm *block = atomic_load_explicit(&progress->records, memory_order_relaxed);
-    if (block == NULL || atomic_load_explicit(&block->n, memory_order_relaxed) == FMI_RECORDS_PER_BLOCK) {
+    struct fmi_record_block_shm *block =
+        atomic_load_explicit(&progress->records, memory_order_relaxed);
+    if (block == NULL ||
+        atomic_load_explicit(&block->n, memory_order_relaxed) == FMI_RECORDS_PER_BLOCK) {
         void *fresh;
         if (fmi_heap_alloc(&fresh, sizeof *block, FMI_HEAP_ZERO) != 0) {
             atomic_fetch_add_explicit(&progress->n_lost, 1, memory_order_relaxed);
@@ -25,7 +27,8 @@ void fmi_record_append(struct fmi_progress_shm *progress, const fm_failure *fail
         ((struct fmi_record_block_shm *)fresh)->older = block;
         block = fresh;
         FMI_FAULT("record.link");
-        atomic_store_explicit(&progress->records, block, memory_order_release); /* pairs with collect_list */
+        atomic_store_explicit(&progress->records, block,
+                              memory_order_release); /* pairs with collect_list */
     }
     uint32_t n = atomic_load_explicit(&block->n, memory_order_relaxed);
     block->list[n] = *failure;
@@ -47,7 +50,8 @@ static int add_records(struct fmi_report *out, const struct fmi_record_block_shm
 /* The list lies where workers write: every pointer and count is checked, and so is its length. */
 static int collect_list(struct fmi_report *out, struct fmi_progress_shm *progress)
 {
-    struct fmi_record_block_shm *block = atomic_load_explicit(&progress->records, memory_order_acquire);
+    struct fmi_record_block_shm *block =
+        atomic_load_explicit(&progress->records, memory_order_acquire);
     int rc = 0;
     for (uint64_t n_blocks = 0; block != NULL && rc == 0; n_blocks++) {
         if (n_blocks > UINT32_MAX || !fmi_heap_contains(block, sizeof *block))

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 enum {
-    TARGET_NS = 40000, /* how long a chunk should last: long against a claim (10 ns), short against a job */
+    TARGET_NS =
+        40000, /* how long a chunk should last: long against a claim (10 ns), short against a job */
     MAX_WANT = 1 << 21,
     ALL_FINISHED = 2
 };
@@ -34,12 +35,13 @@ static int prepare_rows(struct fmi_runner *r)
     r->views = calloc(FM_MAX_COLUMNS + 1, sizeof *r->views);
     if (r->views == NULL)
         return -ENOMEM;
-    int rc = plan->out.array == NULL ? 0 : fmi_array_inspect(plan->out.array, &r->views[FM_MAX_COLUMNS]);
+    int rc =
+        plan->out.array == NULL ? 0 : fmi_array_inspect(plan->out.array, &r->views[FM_MAX_COLUMNS]);
     for (int k = 0; k < plan->n_in && rc == 0; k++)
         rc = fmi_array_inspect(plan->in[k].array, &r->views[k]);
     if (rc != 0 || !needs_packing)
         return rc;
-    r->packed = malloc(packed_bytes(r));
+    r->packed = malloc(packed_bytes(r) + 1); /* rows may have no bytes */
     return r->packed == NULL ? -ENOMEM : 0;
 }
 
@@ -153,7 +155,7 @@ static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int6
 static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
 {
     struct fmi_progress_shm *p = r->progress;
-    int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi), item = begin;
+    int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi);
     int is_timed = r->plan->want == FMI_WANT_AUTO || r->plan->limit_ns > 0;
     if (is_stopped_at(r, begin)) {
         finish_chunk(r, begin, begin, end);
@@ -166,7 +168,7 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
         atomic_store_explicit(&p->begin_ticks, start, memory_order_relaxed); /* for records */
     atomic_store_explicit(&p->next, begin, memory_order_relaxed);
     atomic_store_explicit(&p->calling, r->starts, memory_order_relaxed);
-    item = fmi_runner_call(r, begin, end);
+    int64_t item = fmi_runner_call(r, begin, end);
     if (is_timed)
         adapt_want(r, span->hi - span->lo, fmi_ticks() - start);
     finish_chunk(r, begin, item, end);
@@ -178,7 +180,8 @@ static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
     int64_t next = atomic_load(&r->progress->next);
     if (next < begin || next > end)
         next = begin; /* invariant (3) of job.h */
-    fmi_undo_restore(r, begin, next, end); /* the item that is to blame too, so before it is passed over */
+    fmi_undo_restore(r, begin, next,
+                     end); /* the item that is to blame too, so before it is passed over */
     next = fmi_blame_death(r, next, end);
     /* The predecessor may have died before it had saved the rows: then they are as they were, and are saved now. */
     if (r->plan->undo != NULL && atomic_load(&r->progress->undo_of) != begin)
@@ -209,7 +212,8 @@ static void enter_progress(struct fmi_runner *r, uint64_t ticket)
     atomic_store_explicit(&p->records, NULL, memory_order_relaxed);
     fmi_note_reset(r);
     FMI_FAULT("run.enter");
-    atomic_store_explicit(&p->ticket, ticket, memory_order_release); /* pairs with fmi_report_collect */
+    atomic_store_explicit(&p->ticket, ticket,
+                          memory_order_release); /* pairs with fmi_report_collect */
 }
 
 /* 1: a chunk was claimed or stolen; 0: none is left; ALL_FINISHED: nor will there be. */
@@ -245,7 +249,8 @@ int fmi_runner_run(struct fmi_runner *r, int resume)
         run_fresh_chunk(r, &span);
     if (rc != 0)
         return rc == ALL_FINISHED ? 1 : rc;
-    atomic_thread_fence(memory_order_seq_cst); /* the last c3 before is_awaited; pairs with await_done */
+    atomic_thread_fence(
+        memory_order_seq_cst); /* the last c3 before is_awaited; pairs with await_done */
     if (r->worker != NULL && atomic_load_explicit(&r->job->is_awaited, memory_order_relaxed) == 0)
         return 0; /* the caller looks itself */
     return fmi_ranges_done(&r->ranges);

@@ -21,7 +21,8 @@ struct server { /* private to the worker */
     int rank;
     uint32_t starts;
     int host_cpu;
-    uint64_t exhausted[FMI_POOL_JOBS]; /* by slot: the ticket of a job in which nothing was left to claim */
+    uint64_t exhausted
+        [FMI_POOL_JOBS]; /* by slot: the ticket of a job in which nothing was left to claim */
 };
 
 static struct fmi_job_shm *job_at(const struct server *s, int slot)
@@ -77,7 +78,8 @@ static void visit(struct server *s, int slot, uint64_t ticket, int resume)
         take_part(s, slot, ticket, resume);
     FMI_FAULT("serve.leave");
     atomic_store_explicit(inside, 0, memory_order_release); /* pairs with is_deserted */
-    atomic_store_explicit(&s->view->tallies[s->rank].left, ticket, memory_order_release); /* pairs with spin_until_done */
+    atomic_store_explicit(&s->view->tallies[s->rank].left, ticket,
+                          memory_order_release); /* pairs with spin_until_done */
 }
 
 /* The slot of the open job with the lowest ticket that is not exhausted; -1: none. */
@@ -85,7 +87,8 @@ static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
 {
     int found = -1;
     *any_open = 0;
-    uint64_t used = atomic_load_explicit(FMI_POOL_USED(s->view->shm), memory_order_acquire); /* pairs with publish */
+    uint64_t used = atomic_load_explicit(FMI_POOL_USED(s->view->shm),
+                                         memory_order_acquire); /* pairs with publish */
     for (; used != 0; used &= used - 1) {
         int slot = __builtin_ctzll(used);
         uint64_t word = atomic_load_explicit(&job_at(s, slot)->word, memory_order_acquire);
@@ -118,14 +121,16 @@ static void resume(struct server *s)
 /* A new job's lines are in the host's cache: ask for them all at once. */
 static void prefetch_latest(const struct server *s)
 {
-    uint64_t slot = atomic_load_explicit(FMI_POOL_LATEST(s->view->shm), memory_order_relaxed) % FMI_POOL_JOBS;
+    uint64_t slot =
+        atomic_load_explicit(FMI_POOL_LATEST(s->view->shm), memory_order_relaxed) % FMI_POOL_JOBS;
     fmi_prefetch_to_write(own_line(s, (int)slot));
     fmi_prefetch_to_read(job_at(s, (int)slot));
 }
 
 static void sleep_until_published(struct server *s, uint32_t seen)
 {
-    int is_on_host_core = s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
+    int is_on_host_core =
+        s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
     fmi_sys_flush_output();
     fmi_park(&s->view->shm->work, seen, is_on_host_core ? 0 : SPIN_NS, FMI_NEVER);
     prefetch_latest(s);

@@ -44,7 +44,8 @@ void fmi_crash_report_to(struct fmi_worker_shm *worker, uint32_t starts)
         return; /* without it a crash still ends the worker, and the record lacks the address */
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = HANDLER_STACK_BYTES}, NULL);
     struct sigaction action = {.sa_sigaction = report,
-                               .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
+                               .sa_flags =
+                                   (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
     for (size_t i = 0; i < sizeof fatal_signals / sizeof fatal_signals[0]; i++)
         sigaction(fatal_signals[i], &action, NULL);
 }

@@ -37,7 +37,8 @@ static int open_descriptors(struct fmi_crew *crew, int *host_pidfd)
 {
     *host_pidfd = fmi_sys_pidfd_open(getpid());
     if (*host_pidfd < 0)
-        return fmi_error(*host_pidfd, "pidfd_open: %s (Linux 5.3 or newer is needed; see ulimit -n)",
+        return fmi_error(*host_pidfd,
+                         "pidfd_open: %s (Linux 5.3 or newer is needed; see ulimit -n)",
                          fm_strerror(*host_pidfd));
     crew->bell = fmi_sys_eventfd();
     if (crew->bell >= 0)
@@ -82,7 +83,8 @@ static int check_ready(struct fmi_crew *crew)
             return fmi_error(FM_EINIT, "worker %d ended while it started (%s %d)", rank,
                              worker->death.how == FMI_DEATH_EXIT ? "exit" : "signal",
                              worker->death.number);
-        n_ready += atomic_load_explicit(&worker->ready, memory_order_acquire) != 0; /* pairs with enter_work */
+        n_ready += atomic_load_explicit(&worker->ready, memory_order_acquire) !=
+                   0; /* pairs with enter_work */
     }
     if (atomic_load(&shm->state) == FMI_CREW_BROKEN)
         return fmi_error(atomic_load(&shm->why), "workers cannot be forked: %s",
@@ -133,7 +135,8 @@ int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64
 void fmi_crew_command(struct fmi_crew *crew, uint32_t command)
 {
     uint32_t seen = atomic_load(&crew->plan.shm->command);
-    while (seen < command && !atomic_compare_exchange_weak(&crew->plan.shm->command, &seen, command))
+    while (seen < command &&
+           !atomic_compare_exchange_weak(&crew->plan.shm->command, &seen, command))
         ;
     fmi_sys_eventfd_ring(crew->bell);
 }

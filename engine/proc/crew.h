@@ -48,14 +48,15 @@ enum {
     FMI_DEATH_SIGNAL = 1,
     FMI_DEATH_EXIT = 2,
     FMI_DEATH_TIMEOUT = 3, /* killed by the warden because of the call in progress */
-    FMI_DEATH_LATE = 4,    /* killed because of a call that was over when the signal came: nobody's fault */
+    FMI_DEATH_LATE =
+        4, /* killed because of a call that was over when the signal came: nobody's fault */
     FMI_DEATH_OOM = 5
 };
 
 struct fmi_death_shm {
     _Atomic uint32_t starts; /* 0: none yet. Stored last (release): pairs with fmi_worker_death */
     uint32_t how;
-    int32_t number;   /* signal, or exit status */
+    int32_t number; /* signal, or exit status */
     int32_t pid;
     int64_t end_ns;
     int64_t peak_bytes;
@@ -82,7 +83,7 @@ struct fmi_worker_shm {
     _Atomic uint32_t left;
     _Atomic int32_t init_code; /* of an initializer that failed */
     uint32_t pad;
-    _Atomic uint64_t call;     /* odd: a call with a limit is running; each call has its own number */
+    _Atomic uint64_t call; /* odd: a call with a limit is running; each call has its own number */
     _Atomic int64_t limit_ns;
     alignas(64) struct fmi_fault_shm fault;
     struct fmi_note_shm note;
@@ -95,13 +96,13 @@ static_assert(offsetof(struct fmi_worker_shm, note) == 152, "worker: layout");
 static_assert(sizeof(struct fmi_worker_shm) == 256, "worker: layout");
 
 struct fmi_crew_shm {
-    struct fmi_park_shm events;               /* the host parks here; warden and workers wake it */
-    alignas(64) _Atomic uint32_t command;     /* host */
-    _Atomic int64_t tick_ns;                  /* host: how often to look at time limits; 0: never */
-    alignas(64) struct fmi_life_shm life;     /* warden, kernel */
-    _Atomic uint32_t state;                   /* warden */
-    _Atomic int32_t why;                      /* warden: the code that goes with BROKEN */
-    _Atomic uint64_t deaths;                  /* warden */
+    struct fmi_park_shm events;           /* the host parks here; warden and workers wake it */
+    alignas(64) _Atomic uint32_t command; /* host */
+    _Atomic int64_t tick_ns;              /* host: how often to look at time limits; 0: never */
+    alignas(64) struct fmi_life_shm life; /* warden, kernel */
+    _Atomic uint32_t state;               /* warden */
+    _Atomic int32_t why;                  /* warden: the code that goes with BROKEN */
+    _Atomic uint64_t deaths;              /* warden */
     alignas(64) struct fmi_worker_shm workers[];
 };
 static_assert(offsetof(struct fmi_crew_shm, command) == 64, "crew: layout");
@@ -111,15 +112,15 @@ static_assert(offsetof(struct fmi_crew_shm, workers) == 192, "crew: layout");
 /* What a crew is to do. Lives in the host; warden and workers have it as it was at the fork. */
 struct fmi_crew_plan {
     struct fmi_crew_shm *shm;
-    int first, n;              /* ranks first .. n-1 are processes */
-    const int *cpus;           /* by rank; -1: not pinned */
+    int first, n;    /* ranks first .. n-1 are processes */
+    const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
-    int inner_threads;         /* 0: leave */
+    int inner_threads; /* 0: leave */
     int (*initializer)(int rank, void *arg);
     int (*finalizer)(int rank, void *arg);
     void *init_arg;
     void (*work)(int rank, uint32_t starts, void *arg); /* in the worker, until it is to leave */
-    void (*on_death)(int rank, void *arg);              /* in the warden, after each: wakes whoever sleeps */
+    void (*on_death)(int rank, void *arg); /* in the warden, after each: wakes whoever sleeps */
     void *arg;
 };
 

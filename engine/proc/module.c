@@ -31,7 +31,7 @@ struct fmi_modules {
     } known[];
 };
 
-static void find_build_id(const struct dl_phdr_info *info, const ElfW(Phdr) *segment,
+static void find_build_id(const struct dl_phdr_info *info, const ElfW(Phdr) * segment,
                           struct module *out)
 {
     const char *note = (const char *)(info->dlpi_addr + segment->p_vaddr);
@@ -40,8 +40,8 @@ static void find_build_id(const struct dl_phdr_info *info, const ElfW(Phdr) *seg
         const ElfW(Nhdr) *header = (const ElfW(Nhdr) *)note;
         const char *name = note + sizeof *header;
         const char *bytes = name + (header->n_namesz + 3) / 4 * 4;
-        if (header->n_type == NT_GNU_BUILD_ID && header->n_namesz == 4 && memcmp(name, "GNU", 4) == 0 &&
-            header->n_descsz <= sizeof out->id) {
+        if (header->n_type == NT_GNU_BUILD_ID && header->n_namesz == 4 &&
+            memcmp(name, "GNU", 4) == 0 && header->n_descsz <= sizeof out->id) {
             out->id_bytes = header->n_descsz;
             memcpy(out->id, bytes, header->n_descsz);
             return;
@@ -171,7 +171,8 @@ void fmi_modules_free(struct fmi_modules *modules)
 int fmi_modules_in_program(const struct fmi_modules *modules, const void *function)
 {
     const struct known *program = &modules->known[0]; /* dl_iterate_phdr begins with it */
-    return modules->n > 0 && (uintptr_t)function >= program->begin && (uintptr_t)function < program->end;
+    return modules->n > 0 && (uintptr_t)function >= program->begin &&
+           (uintptr_t)function < program->end;
 }
 
 static int read_generation(struct dl_phdr_info *info, size_t bytes, void *arg)
@@ -205,7 +206,8 @@ int fmi_function_describe(const struct fmi_modules *at_fork, const void *functio
     struct module m;
     if (!find_module((uintptr_t)function, NULL, &m))
         return fmi_error(FM_ENOFUNC, "%p lies in no loaded program or library", function);
-    *out = (struct fmi_function_shm){.offset = (uintptr_t)function - m.base, .id_bytes = m.id_bytes};
+    *out =
+        (struct fmi_function_shm){.offset = (uintptr_t)function - m.base, .id_bytes = m.id_bytes};
     memcpy(out->id, m.id, sizeof out->id);
     if (was_loaded(at_fork, &m)) {
         out->address = (uintptr_t)function;

@@ -23,13 +23,13 @@
 #include <unistd.h>
 
 enum {
-    MAX_START_DEATHS = 8,           /* in a row, and two for each worker, before a crew is broken */
+    MAX_START_DEATHS = 8, /* in a row, and two for each worker, before a crew is broken */
     RETRY_FORK_MS = 20,
     GIVE_UP_FORK_MS = 5000,
 };
 
-struct ward { /* one worker, as the warden knows it */
-    pid_t pid;            /* 0: none */
+struct ward {  /* one worker, as the warden knows it */
+    pid_t pid; /* 0: none */
     uint32_t starts;
     uint64_t call;        /* the limited call that was seen running */
     int64_t call_ns;      /* for how long */
@@ -41,8 +41,8 @@ struct warden {
     struct fmi_crew_shm *shm;
     struct ward *wards; /* by rank */
     int host_pidfd, bell, children;
-    int start_deaths;         /* in a row */
-    int64_t fork_failing_ns;  /* since when; 0: it is not */
+    int start_deaths;        /* in a row */
+    int64_t fork_failing_ns; /* since when; 0: it is not */
     int64_t last_tick_ns;
     uint64_t oom_kills;
 };
@@ -100,7 +100,8 @@ static void start_missing(struct warden *w)
 {
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
         struct ward *ward = &w->wards[rank];
-        int has_left = ward->starts != 0 && atomic_load(&w->shm->workers[rank].left) == ward->starts;
+        int has_left =
+            ward->starts != 0 && atomic_load(&w->shm->workers[rank].left) == ward->starts;
         if (ward->pid != 0 || has_left)
             continue;
         int rc = start_worker(w, rank);
@@ -125,7 +126,7 @@ static uint32_t how_it_died(struct warden *w, int rank, const struct fmi_exit *e
         return FMI_DEATH_SIGNAL;
     if (ward->killed_call != 0)
         return atomic_load(&w->shm->workers[rank].call) == ward->killed_call ? FMI_DEATH_TIMEOUT
-                                                                            : FMI_DEATH_LATE;
+                                                                             : FMI_DEATH_LATE;
     uint64_t kills = fmi_sys_cgroup_oom_kills();
     uint32_t how = kills > w->oom_kills ? FMI_DEATH_OOM : FMI_DEATH_SIGNAL;
     w->oom_kills = kills;
@@ -227,9 +228,8 @@ static _Noreturn void end_everything(struct warden *w, uint32_t state)
     for (int rank = w->plan->first; rank < w->plan->n; rank++)
         fmi_sys_kill(w->wards[rank].pid);
     struct fmi_exit ignored;
-    int n_found;
+    int any_left;
     do { /* orphans of orphans appear as their parents die */
-        n_found = 0;
         fmi_sys_kill_children(is_ward, w);
         pid_t pid = fmi_sys_ended_child();
         struct pollfd wait = {.fd = w->children, .events = POLLIN};
@@ -239,8 +239,8 @@ static _Noreturn void end_everything(struct warden *w, uint32_t state)
             fmi_heap_recover(pid);
             fmi_sys_reap(pid, &ignored);
         }
-        n_found = pid != -ECHILD;
-    } while (n_found);
+        any_left = pid != -ECHILD;
+    } while (any_left);
     if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING)
         atomic_store(&w->shm->state, state);
     wake_everyone(w, w->plan->first);

@@ -60,7 +60,8 @@ void fmi_call_begin(struct fmi_worker_shm *worker, int64_t limit_ns)
 {
     uint64_t call = atomic_load_explicit(&worker->call, memory_order_relaxed); /* own word */
     atomic_store_explicit(&worker->limit_ns, limit_ns, memory_order_relaxed);
-    atomic_store_explicit(&worker->call, call + 1, memory_order_release); /* pairs with check_limits */
+    atomic_store_explicit(&worker->call, call + 1,
+                          memory_order_release); /* pairs with check_limits */
 }
 
 void fmi_call_end(struct fmi_worker_shm *worker)
@@ -105,8 +106,8 @@ static int make_stack(void)
 /* Teams of one in workers: all cores have a worker already, and libgomp hangs in a child of a process that used it. */
 static void limit_inner_threads(int n)
 {
-    static const char *const names[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-                                        "BLIS_NUM_THREADS"};
+    static const char *const names[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                                        "MKL_NUM_THREADS", "BLIS_NUM_THREADS"};
     char text[16];
     if (n <= 0)
         return;
@@ -180,7 +181,8 @@ static void live(void)
     if (initialize() != 0)
         _exit(1);
     FMI_FAULT("worker.ready");
-    atomic_store_explicit(&self.shared->ready, self.starts, memory_order_release); /* pairs with check_ready */
+    atomic_store_explicit(&self.shared->ready, self.starts,
+                          memory_order_release); /* pairs with check_ready */
     fmi_park_wake(&self.plan->shm->events);
     self.plan->work(self.rank, self.starts, self.plan->arg);
     leave();

@@ -36,7 +36,8 @@ int fmi_sys_futex_wait(const _Atomic uint32_t *word, uint32_t value, int64_t dea
     struct timespec until = timespec_of(deadline_ns);
     const struct timespec *limit = deadline_ns == FMI_NEVER ? NULL : &until;
     /* WAIT_BITSET: its timeout is absolute and monotonic. */
-    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, limit, NULL, FUTEX_BITSET_MATCH_ANY) == 0 ||
+    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, limit, NULL, FUTEX_BITSET_MATCH_ANY) ==
+            0 ||
         errno == EAGAIN)
         return 0;
     return -errno;

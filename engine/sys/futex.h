@@ -19,7 +19,8 @@ int fmi_sys_futex_wait(const _Atomic uint32_t *word, uint32_t value, int64_t dea
  * 10 ms on `word` alone.
  */
 int fmi_sys_futex_wait_alive(const _Atomic uint32_t *word, uint32_t value,
-                             const _Atomic uint32_t *life, uint32_t life_value, int64_t deadline_ns);
+                             const _Atomic uint32_t *life, uint32_t life_value,
+                             int64_t deadline_ns);
 
 void fmi_sys_futex_wake_all(_Atomic uint32_t *word);
 

@@ -13,7 +13,7 @@ enum fmi_backing { FMI_BACKING_MEMFD = 1, FMI_BACKING_SHM_OPEN = 2 };
  * Makes a nameless shared-memory object of `bytes` (sparse). MEMFD: sealed against shrinking and growing, not
  * limited by /dev/shm. SHM_OPEN: a random name, exclusive, mode 0600, unlinked at once.
  */
-int fmi_sys_shm_create(int *fd, int backing, size_t bytes);
+int fmi_sys_shm_create(int *out, int backing, size_t bytes);
 
 /* The largest object that RLIMIT_FSIZE lets this process make; SIZE_MAX without a limit. */
 size_t fmi_sys_file_limit(void);

@@ -188,11 +188,11 @@ void fmi_sys_reset_signals(void)
     sigaction(SIGQUIT, &action, NULL);
 }
 
-int fmi_sys_signalfd(int number)
+int fmi_sys_signalfd(int signal)
 {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, number);
+    sigaddset(&set, signal);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
 }

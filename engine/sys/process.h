@@ -26,7 +26,9 @@ int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns);
 
 int fmi_sys_pidfd_open(pid_t pid); /* fd >= 0, or -errno */
 int fmi_sys_pidfd_kill(int pidfd);
-void fmi_sys_kill(pid_t pid);      /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
+void fmi_sys_kill(
+    pid_t
+        pid); /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
 
 /* Sends SIGKILL to every child of this process for which keep() is 0: orphans that a subreaper inherited. */
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg);
@@ -35,18 +37,19 @@ void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg);
 void fmi_sys_die_with_parent(pid_t expected);
 int fmi_sys_become_subreaper(void);
 void fmi_sys_set_name(const char *name); /* at most 15 bytes */
-void fmi_sys_prefer_for_oom(void);       /* asks the kernel to kill this process before its parents */
+void fmi_sys_prefer_for_oom(void); /* asks the kernel to kill this process before its parents */
 void fmi_sys_stdin_from_null(void);
-void fmi_sys_flush_output(void);         /* stdout, when something waits there */
+void fmi_sys_flush_output(void); /* stdout, when something waits there */
 
 void fmi_sys_block_signals(sigset_t *before);
 void fmi_sys_restore_signals(const sigset_t *before);
 /* All handlers to default, SIGINT and SIGQUIT (the terminal's, for the whole group) ignored. */
 void fmi_sys_reset_signals(void);
 
-int fmi_sys_signalfd(int signal); /* fd, or -errno; non-blocking, close-on-exec; the signal must be blocked */
-int fmi_sys_eventfd(void);        /* the same */
+int fmi_sys_signalfd(
+    int signal); /* fd, or -errno; non-blocking, close-on-exec; the signal must be blocked */
+int fmi_sys_eventfd(void); /* the same */
 void fmi_sys_eventfd_ring(int fd);
-void fmi_sys_drain(int fd);       /* reads whatever is there */
+void fmi_sys_drain(int fd); /* reads whatever is there */
 
 #endif

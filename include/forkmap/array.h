@@ -20,20 +20,20 @@ extern "C" {
  */
 typedef uint32_t fm_dtype;
 #define FM_DTYPE(kind, bytes) ((fm_dtype)(((uint32_t)(kind) << 24) | (uint32_t)(bytes)))
-#define FM_BOOL        FM_DTYPE('b', 1)
-#define FM_I8          FM_DTYPE('i', 1)
-#define FM_I16         FM_DTYPE('i', 2)
-#define FM_I32         FM_DTYPE('i', 4)
-#define FM_I64         FM_DTYPE('i', 8)
-#define FM_U8          FM_DTYPE('u', 1)
-#define FM_U16         FM_DTYPE('u', 2)
-#define FM_U32         FM_DTYPE('u', 4)
-#define FM_U64         FM_DTYPE('u', 8)
-#define FM_F32         FM_DTYPE('f', 4)
-#define FM_F64         FM_DTYPE('f', 8)
-#define FM_C64         FM_DTYPE('c', 8)
-#define FM_C128        FM_DTYPE('c', 16)
-#define FM_STRUCT(bytes) FM_DTYPE('V', bytes)
+#define FM_BOOL               FM_DTYPE('b', 1)
+#define FM_I8                 FM_DTYPE('i', 1)
+#define FM_I16                FM_DTYPE('i', 2)
+#define FM_I32                FM_DTYPE('i', 4)
+#define FM_I64                FM_DTYPE('i', 8)
+#define FM_U8                 FM_DTYPE('u', 1)
+#define FM_U16                FM_DTYPE('u', 2)
+#define FM_U32                FM_DTYPE('u', 4)
+#define FM_U64                FM_DTYPE('u', 8)
+#define FM_F32                FM_DTYPE('f', 4)
+#define FM_F64                FM_DTYPE('f', 8)
+#define FM_C64                FM_DTYPE('c', 8)
+#define FM_C128               FM_DTYPE('c', 16)
+#define FM_STRUCT(bytes)      FM_DTYPE('V', bytes)
 
 #define FM_MAX_DIMS 8
 
@@ -76,11 +76,12 @@ FM_API void fm_dtype_name(fm_dtype dtype, char *text, size_t cap);
  * Blocks / thread-safety: as long as the kernel needs to reserve the pages; any process and thread.
  * Source: multiprocessing.RawArray, numpy.empty.
  */
-FM_API FM_NODISCARD int fm_array_create(fm_array **out, fm_dtype dtype, int ndim, const int64_t *shape,
-                                        const fm_array_opts *opts);
+FM_API FM_NODISCARD int fm_array_create(fm_array **out, fm_dtype dtype, int ndim,
+                                        const int64_t *shape, const fm_array_opts *opts);
 
 /** fm_array_create() in C order with every element 0. */
-FM_API FM_NODISCARD int fm_array_zeros(fm_array **out, fm_dtype dtype, int ndim, const int64_t *shape);
+FM_API FM_NODISCARD int fm_array_zeros(fm_array **out, fm_dtype dtype, int ndim,
+                                       const int64_t *shape);
 
 /** fm_array_create() in C order and a copy of `shape`'s worth of elements at `data` (C order). */
 FM_API FM_NODISCARD int fm_array_from(fm_array **out, const void *data, fm_dtype dtype, int ndim,
@@ -112,21 +113,24 @@ FM_API FM_NODISCARD int fm_array_view(fm_array **out, fm_array *a, const fm_slic
  * A view with another shape of the same element count; one length may be -1 and is computed.
  * @return 0; `-EINVAL` counts differ, or `a` is not contiguous in C or Fortran order; `-ENOMEM`
  */
-FM_API FM_NODISCARD int fm_array_reshape(fm_array **out, fm_array *a, int ndim, const int64_t *shape);
+FM_API FM_NODISCARD int fm_array_reshape(fm_array **out, fm_array *a, int ndim,
+                                         const int64_t *shape);
 
 /** Destroys an array or a view; the memory goes with the last of them. NULL is ignored. */
 FM_API void fm_array_destroy(fm_array *a);
 
-FM_API void *fm_array_data(const fm_array *a);               /**< first element; NULL for NULL */
+FM_API void *fm_array_data(const fm_array *a); /**< first element; NULL for NULL */
 FM_API fm_dtype fm_array_dtype(const fm_array *a);
 FM_API int fm_array_ndim(const fm_array *a);
-FM_API const int64_t *fm_array_shape(const fm_array *a);     /**< ndim lengths [elements] */
-FM_API const int64_t *fm_array_strides(const fm_array *a);   /**< ndim strides [bytes], may be negative */
-FM_API int64_t fm_array_len(const fm_array *a);              /**< length of axis 0: the items */
-FM_API int64_t fm_array_count(const fm_array *a);            /**< elements in all */
-FM_API size_t fm_array_bytes(const fm_array *a);             /**< count x element size */
-FM_API size_t fm_array_row_bytes(const fm_array *a);         /**< one item: elements below axis 0 x size */
-FM_API int fm_array_is_contiguous(const fm_array *a, int order); /**< 1 if packed in that fm_order */
+FM_API const int64_t *fm_array_shape(const fm_array *a); /**< ndim lengths [elements] */
+FM_API const int64_t *
+fm_array_strides(const fm_array *a);                 /**< ndim strides [bytes], may be negative */
+FM_API int64_t fm_array_len(const fm_array *a);      /**< length of axis 0: the items */
+FM_API int64_t fm_array_count(const fm_array *a);    /**< elements in all */
+FM_API size_t fm_array_bytes(const fm_array *a);     /**< count x element size */
+FM_API size_t fm_array_row_bytes(const fm_array *a); /**< one item: elements below axis 0 x size */
+FM_API int fm_array_is_contiguous(const fm_array *a,
+                                  int order); /**< 1 if packed in that fm_order */
 
 /**
  * Address of one element.
@@ -189,8 +193,8 @@ typedef struct fm_npy_writer fm_npy_writer; /* opaque; private to the process th
  * Blocks / thread-safety: as long as the file system needs to reserve, and on a FIFO until it is opened for
  *   reading; any thread, one writer by one thread at a time.
  */
-FM_API FM_NODISCARD int fm_npy_reserve(const char *path, fm_dtype dtype, int ndim, const int64_t *shape,
-                                       fm_npy_writer **out);
+FM_API FM_NODISCARD int fm_npy_reserve(const char *path, fm_dtype dtype, int ndim,
+                                       const int64_t *shape, fm_npy_writer **out);
 
 /**
  * Writes `a` into the reserved file, syncs it and gives it its name. The writer is gone afterwards, whatever

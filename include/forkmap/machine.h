@@ -15,7 +15,7 @@ FM_API int fm_cpu_count(void);
 
 enum fm_budget_source {
     FM_BUDGET_AFFINITY = 1, /**< cores that the affinity mask touches */
-    FM_BUDGET_CGROUP = 2,   /**< CPU quota, v1 or v2, the smallest on the path to the root, rounded up */
+    FM_BUDGET_CGROUP = 2,   /**< CPU quota, v1 or v2: the smallest up to the root, rounded up */
     FM_BUDGET_SLURM = 3,    /**< SLURM_CPUS_PER_TASK, else SLURM_CPUS_ON_NODE */
     FM_BUDGET_PBS = 4,      /**< PBS_NCPUS, else PBS_NUM_PPN, NCPUS */
     FM_BUDGET_SGE = 5,      /**< NSLOTS */
@@ -25,8 +25,8 @@ enum fm_budget_source {
 };
 
 typedef struct fm_budget {
-    int cores;                         /**< how many workers by default; >= 1 */
-    int winner;                        /**< the fm_budget_source that decided */
+    int cores;                            /**< how many workers by default; >= 1 */
+    int winner;                           /**< the fm_budget_source that decided */
     int by_source[FM_BUDGET_SOURCES + 1]; /**< what each source gave; 0: it says nothing */
 } fm_budget;
 
@@ -43,7 +43,7 @@ FM_API int fm_cpu_budget(fm_budget *b);
 FM_API const char *fm_budget_source_name(int source);
 
 enum fm_pin {
-    FM_PIN_CORE = 1,    /**< default: one worker per physical core in topology order, SMT siblings last */
+    FM_PIN_CORE = 1,    /**< default: one worker per physical core in turn, SMT siblings last */
     FM_PIN_SPREAD = 2,  /**< as far apart as possible: packages and NUMA nodes in turn */
     FM_PIN_COMPACT = 3, /**< neighbours first, SMT siblings included */
     FM_PIN_NONE = 4     /**< not pinned */

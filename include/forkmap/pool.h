@@ -28,15 +28,15 @@ typedef struct fm_pool fm_pool;
 
 /** Consecutive items for a chunk function. Row r of column k is at (char *)in[k] + r * in_stride[k]. */
 typedef struct fm_chunk {
-    int64_t begin;                             /**< number of the first item */
-    int64_t count;                             /**< items, >= 1 */
-    int n_in;                                  /**< columns; 0 for a range */
-    const void *in[FM_MAX_COLUMNS];            /**< the chunk's first row in each column */
-    int64_t in_stride[FM_MAX_COLUMNS];         /**< [bytes] from row to row; 0 for a broadcast column */
-    const fm_array *in_array[FM_MAX_COLUMNS];  /**< the whole column, for its shape and inner strides */
-    void *out;                                 /**< the chunk's first result row; NULL without output */
-    int64_t out_stride;                        /**< [bytes] */
-    const fm_array *out_array;                 /**< the whole output; NULL without output */
+    int64_t begin;                     /**< number of the first item */
+    int64_t count;                     /**< items, >= 1 */
+    int n_in;                          /**< columns; 0 for a range */
+    const void *in[FM_MAX_COLUMNS];    /**< the chunk's first row in each column */
+    int64_t in_stride[FM_MAX_COLUMNS]; /**< [bytes] from row to row; 0 for a broadcast column */
+    const fm_array *in_array[FM_MAX_COLUMNS]; /**< the whole column: shape, inner strides */
+    void *out;                 /**< the chunk's first result row; NULL without output */
+    int64_t out_stride;        /**< [bytes] */
+    const fm_array *out_array; /**< the whole output; NULL without output */
 } fm_chunk;
 
 /**
@@ -75,21 +75,23 @@ typedef int fm_chunk_fn(const fm_chunk *chunk, void *arg);
 /* ---- pool ----------------------------------------------------------------------------------- */
 
 enum fm_caller {
-    FM_CALLER_SLEEPS = 1, /**< default: W worker processes; the caller is isolated from the functions */
-    FM_CALLER_WORKS = 2   /**< W - 1 workers and the caller: lowest latency, its share is not isolated */
+    FM_CALLER_SLEEPS = 1, /**< default: W workers; the caller is isolated from the functions */
+    FM_CALLER_WORKS = 2   /**< W - 1 workers and the caller: lowest latency, no isolation for it */
 };
 
 typedef struct fm_pool_opts {
     size_t struct_size;
-    int workers;              /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
-    int pin;                  /**< an fm_pin; 0: FM_PIN_CORE */
-    int caller;               /**< an fm_caller; 0: FM_CALLER_SLEEPS */
-    int (*initializer)(int rank, void *arg); /**< runs in each worker, and each replacement, before work */
-    int (*finalizer)(int rank, void *arg);   /**< runs in each worker that leaves in order */
-    void *init_arg;           /**< for both; as the caller's memory was at open, or a heap pointer */
-    size_t stack_bytes;       /**< stack of a worker's function; 0: RLIMIT_STACK, 8 MiB if unlimited */
-    int inner_threads;        /**< OMP_NUM_THREADS and the like in workers; 0: 1; -1: leave as it is */
-    int64_t start_timeout;    /**< [ns] until all workers are ready; 0: 60 s */
+    int workers; /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
+    int pin;     /**< an fm_pin; 0: FM_PIN_CORE */
+    int caller;  /**< an fm_caller; 0: FM_CALLER_SLEEPS */
+    /** Runs in each worker, and in each replacement, before any work; non-zero: FM_EINIT. */
+    int (*initializer)(int rank, void *arg);
+    /** Runs in each worker that leaves in order. */
+    int (*finalizer)(int rank, void *arg);
+    void *init_arg;        /**< for both; as the caller's memory was at open, or a heap pointer */
+    size_t stack_bytes;    /**< stack of a worker's function; 0: RLIMIT_STACK, 8 MiB if unlimited */
+    int inner_threads;     /**< OMP_NUM_THREADS and the like in workers; 0: 1; -1: leave as it is */
+    int64_t start_timeout; /**< [ns] until all workers are ready; 0: 60 s */
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) (&(fm_pool_opts){.struct_size = sizeof(fm_pool_opts), __VA_ARGS__})
 
@@ -132,18 +134,18 @@ FM_API int fm_pool_destroy(fm_pool *pool);
 FM_API int fm_pool_workers(const fm_pool *pool);
 
 typedef struct fm_pool_counters {
-    uint64_t maps;        /**< submitted */
-    uint64_t steals;      /**< ranges taken from another worker */
-    uint64_t deaths;      /**< workers that died before they were told to leave */
-    uint64_t reruns;      /**< items or pieces of chunks that were started again */
-    uint64_t undo_bytes;  /**< restored before a rerun, FM_IN_PLACE */
+    uint64_t maps;       /**< submitted */
+    uint64_t steals;     /**< ranges taken from another worker */
+    uint64_t deaths;     /**< workers that died before they were told to leave */
+    uint64_t reruns;     /**< items or pieces of chunks that were started again */
+    uint64_t undo_bytes; /**< restored before a rerun, FM_IN_PLACE */
 } fm_pool_counters;
 /** Counters since the open. 0, -EINVAL, FM_EFORKED. */
 FM_API int fm_pool_stats(fm_pool *pool, fm_pool_counters *out);
 
 typedef struct fm_worker_info {
-    int pid;   /**< 0 while it is being replaced; the caller's own for rank 0 when the caller works */
-    int cpu;   /**< where it is pinned, -1: not pinned */
+    int pid; /**< 0 while it is being replaced; the caller's own for rank 0 when the caller works */
+    int cpu; /**< where it is pinned, -1: not pinned */
     int starts; /**< processes that had this rank so far */
 } fm_worker_info;
 /** Who has a rank now. A snapshot. 0, -EINVAL, FM_EFORKED. */
@@ -162,17 +164,18 @@ enum fm_schedule {
 #define FM_CHUNK_PYTHON ((int64_t)-1) /**< ceil(n / (4 W)), as multiprocessing.Pool.map */
 
 enum fm_on_error {
-    FM_ON_ERROR_STOP = 1,    /**< default: the lowest failed item ends the map; later items may be skipped */
+    FM_ON_ERROR_STOP = 1,    /**< default: the lowest failed item ends the map */
     FM_ON_ERROR_CONTINUE = 2 /**< every item is tried */
 };
 
-enum fm_item_state { /* in `status` arrays and records */
+/** In `status` arrays and records. */
+enum fm_item_state {
     FM_ITEM_DONE = 1,
-    FM_ITEM_FAILED = 2,        /**< the function returned non-zero */
-    FM_ITEM_CRASHED = 3,       /**< its worker died by a signal or exited */
+    FM_ITEM_FAILED = 2,  /**< the function returned non-zero */
+    FM_ITEM_CRASHED = 3, /**< its worker died by a signal or exited */
     FM_ITEM_TIMEOUT = 4,
     FM_ITEM_OUT_OF_MEMORY = 5,
-    FM_ITEM_CANCELLED = 6      /**< never run to its end */
+    FM_ITEM_CANCELLED = 6 /**< never run to its end */
 };
 /** "done", "failed", ... */
 FM_API const char *fm_item_state_name(int state);
@@ -181,25 +184,28 @@ FM_API const char *fm_item_state_name(int state);
 
 typedef struct fm_progress {
     int64_t n_items;
-    int64_t n_done;   /**< finished, however they ended */
+    int64_t n_done; /**< finished, however they ended */
     int64_t n_failed;
-    double seconds;   /**< since the map began */
+    double seconds; /**< since the map began */
 } fm_progress;
 
 typedef struct fm_map_opts {
     size_t struct_size;
-    int64_t chunk;           /**< [items]; 0: automatic; FM_CHUNK_PYTHON */
-    int schedule;            /**< an fm_schedule; 0: FM_SCHEDULE_AUTO */
-    int on_error;            /**< an fm_on_error; 0: FM_ON_ERROR_STOP */
-    unsigned flags;          /**< FM_IN_PLACE */
-    int retries;             /**< further attempts for a failed item; 0 .. 1000 */
-    void *arg;               /**< third (second) parameter of the function */
-    size_t arg_bytes;        /**< > 0: that many bytes at arg are copied into the job; 0: pointer as it is */
-    int64_t item_timeout;    /**< [ns] wall time of one item, or one call of a chunk function; 0: none */
-    double timeout_factor;   /**< limit as a multiple of the running median of item times; 0: none */
-    int64_t max_failures;    /**< continue: give up after so many; 0: no limit */
-    fm_array *status;        /**< NULL, or u8 with one element per item: its fm_item_state */
-    int (*progress)(const fm_progress *p, void *arg); /**< called by the caller's thread; non-zero cancels */
+    int64_t chunk;  /**< [items]; 0: automatic; FM_CHUNK_PYTHON */
+    int schedule;   /**< an fm_schedule; 0: FM_SCHEDULE_AUTO */
+    int on_error;   /**< an fm_on_error; 0: FM_ON_ERROR_STOP */
+    unsigned flags; /**< FM_IN_PLACE */
+    int retries;    /**< further attempts for a failed item; 0 .. 1000 */
+    void *arg;      /**< third (second) parameter of the function */
+    /** > 0: so many bytes at arg are copied into the job; 0: the pointer is handed on as it is. */
+    size_t arg_bytes;
+    /** [ns] wall time of one item, or of one call of a chunk function; 0: none. */
+    int64_t item_timeout;
+    double timeout_factor; /**< limit as a multiple of the running median of item times; 0: none */
+    int64_t max_failures;  /**< continue: give up after so many; 0: no limit */
+    fm_array *status;      /**< NULL, or u8 with one element per item: its fm_item_state */
+    /** Called by the caller's thread; non-zero cancels the map. */
+    int (*progress)(const fm_progress *p, void *arg);
     void *progress_arg;
     int64_t progress_interval; /**< [ns]; 0: 100 ms */
 } fm_map_opts;
@@ -228,8 +234,8 @@ FM_API FM_NODISCARD int fm_pool_map(fm_pool *pool, fm_item_fn *fn, fm_array *in,
                                     const fm_map_opts *opts);
 
 /** fm_pool_map() with a chunk function. */
-FM_API FM_NODISCARD int fm_pool_map_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *in, fm_array *out,
-                                           const fm_map_opts *opts);
+FM_API FM_NODISCARD int fm_pool_map_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *in,
+                                           fm_array *out, const fm_map_opts *opts);
 
 /** fm_pool_map() over the numbers begin .. end-1 (each an int64_t); row 0 of `out` belongs to `begin`. */
 FM_API FM_NODISCARD int fm_pool_map_range(fm_pool *pool, fm_item_fn *fn, int64_t begin, int64_t end,
@@ -237,7 +243,8 @@ FM_API FM_NODISCARD int fm_pool_map_range(fm_pool *pool, fm_item_fn *fn, int64_t
 
 /** fm_pool_map_range() with a chunk function: chunk->begin counts from `begin`, chunk->n_in is 0. */
 FM_API FM_NODISCARD int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn, int64_t begin,
-                                                 int64_t end, fm_array *out, const fm_map_opts *opts);
+                                                 int64_t end, fm_array *out,
+                                                 const fm_map_opts *opts);
 
 /**
  * Maps over several arrays at once: item i is row i of every column. A column with one row is
@@ -245,28 +252,30 @@ FM_API FM_NODISCARD int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn,
  * @param columns  n arrays, 1 .. FM_MAX_COLUMNS
  * Source: multiprocessing.Pool.starmap.
  */
-FM_API FM_NODISCARD int fm_pool_starmap(fm_pool *pool, fm_star_fn *fn, fm_array *const *columns, int n,
-                                        fm_array *out, const fm_map_opts *opts);
+FM_API FM_NODISCARD int fm_pool_starmap(fm_pool *pool, fm_star_fn *fn, fm_array *const *columns,
+                                        int n, fm_array *out, const fm_map_opts *opts);
 
 /** fm_pool_starmap() with a chunk function. */
-FM_API FM_NODISCARD int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *columns,
-                                               int n, fm_array *out, const fm_map_opts *opts);
+FM_API FM_NODISCARD int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn,
+                                               fm_array *const *columns, int n, fm_array *out,
+                                               const fm_map_opts *opts);
 
 typedef struct fm_failure {
-    int64_t item;          /**< number of the item (counted from `begin` for a range) */
-    int state;             /**< an fm_item_state other than DONE */
-    int code;              /**< what the function returned, or the exit status; 0 for a signal */
-    int signal;            /**< that killed the worker; 0: none */
-    int attempt;           /**< the attempt that this was, from 1 */
-    int worker;            /**< rank */
-    int pid;               /**< of the worker process */
-    int cpu;               /**< where it was pinned, -1: not */
-    int stack_overflow;    /**< 1: the fault lies in the stack's guard */
-    uint64_t address;      /**< faulting address of SIGSEGV, SIGBUS, SIGILL, SIGFPE; else 0 */
-    int64_t begin_ns;      /**< CLOCK_MONOTONIC [ns] when the chunk in flight began, end_ns: when it failed */
+    int64_t item;       /**< number of the item (counted from `begin` for a range) */
+    int state;          /**< an fm_item_state other than DONE */
+    int code;           /**< what the function returned, or the exit status; 0 for a signal */
+    int signal;         /**< that killed the worker; 0: none */
+    int attempt;        /**< the attempt that this was, from 1 */
+    int worker;         /**< rank */
+    int pid;            /**< of the worker process */
+    int cpu;            /**< where it was pinned, -1: not */
+    int stack_overflow; /**< 1: the fault lies in the stack's guard */
+    uint64_t address;   /**< faulting address of SIGSEGV, SIGBUS, SIGILL, SIGFPE; else 0 */
+    int64_t
+        begin_ns; /**< CLOCK_MONOTONIC [ns] when the chunk in flight began, end_ns: when it failed */
     int64_t end_ns;
-    int64_t peak_bytes;    /**< largest resident size of the worker */
-    char note[96];         /**< last fm_note() of the function, "" if none */
+    int64_t peak_bytes; /**< largest resident size of the worker */
+    char note[96];      /**< last fm_note() of the function, "" if none */
 } fm_failure;
 
 /**

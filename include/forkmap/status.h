@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define FM_API     __attribute__((visibility("default")))
+#define FM_API       __attribute__((visibility("default")))
 #define FM_NODISCARD __attribute__((warn_unused_result))
 
 /* One list for the enum, the names and the texts: X(name, value, text). */
