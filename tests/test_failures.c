@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* LABELS: fork */
-/* Functions that return non-zero: which failure is told, what the records say, retries, limits, status, rows in place. */
+/* Functions that return non-zero: which failure is told, what the records say, giving up, status, rows in place. */
 #include "t_pool.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -238,101 +237,6 @@ static void test_failures_state_names_are_words(void **state)
     assert_non_null(fm_item_state_name(FM_ITEM_CANCELLED + 1));
 }
 
-/* ---- retries ---- */
-
-/* tries[i] in the heap; items that are 7 modulo 20 succeed at their third attempt. */
-static int flaky(const void *item, void *result, void *arg)
-{
-    int64_t i = *(const int64_t *)item;
-    int tries = atomic_fetch_add(&((_Atomic int *)arg)[i], 1) + 1;
-    if (i % 20 == 7 && tries < 3)
-        return tries;
-    *(int64_t *)result = i;
-    return 0;
-}
-
-static int flaky_chunk(const fm_chunk *chunk, void *arg)
-{
-    for (int64_t r = 0; r < chunk->count; r++) {
-        int64_t i = chunk->begin + r;
-        int code = flaky(&i, (char *)chunk->out + r * chunk->out_stride, arg);
-        if (code != 0)
-            return code;
-    }
-    return 0;
-}
-
-static void check_tries(fm_array *tries, fm_array *out)
-{
-    for (int64_t i = 0; i < N; i++) {
-        assert_int_equal(numbers(out)[i], i);
-        if (i % 20 == 7)
-            assert_true(((int *)fm_array_data(tries))[i] >= 3);
-    }
-}
-
-static void test_failures_retries_make_a_flaky_item_good(void **state)
-{
-    (void)state;
-    fm_array *tries = t_vector(FM_I32, N), *out = t_vector(FM_I64, N);
-    fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
-    const fm_map_opts *opts = FM_MAP_OPTS(.arg = fm_array_data(tries), .retries = 2);
-    t_expect(fm_pool_map_range(pool, flaky, 0, N, out, opts), 0);
-    check_tries(tries, out);
-    for (int64_t i = 0; i < N; i++)
-        assert_int_equal(((int *)fm_array_data(tries))[i], i % 20 == 7 ? 3 : 1);
-    assert_int_equal(fm_pool_failures(pool, NULL, 0), 0);
-    memset(fm_array_data(tries), 0, fm_array_bytes(tries));
-    t_expect(fm_pool_map_range_chunks(pool, flaky_chunk, 0, N, out, opts), 0);
-    check_tries(tries, out);
-    t_destroy(pool);
-    fm_array_destroy(tries);
-    fm_array_destroy(out);
-}
-
-static void test_failures_records_tell_the_last_attempt(void **state)
-{
-    (void)state;
-    fm_array *tries = t_vector(FM_I32, N), *out = t_vector(FM_I64, N);
-    fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
-    t_expect(fm_pool_map_range(pool, flaky, 0, N, out,
-                               FM_MAP_OPTS(.arg = fm_array_data(tries), .retries = 1,
-                                           .on_error = FM_ON_ERROR_CONTINUE)),
-             FM_ETASK);
-    assert_int_equal(fm_pool_failures(pool, records, MAX_RECORDS), 20);
-    for (int k = 0; k < 20; k++) {
-        assert_int_equal(records[k].item, 7 + 20 * k);
-        assert_int_equal(records[k].attempt, 2);
-        assert_int_equal(records[k].code, 2); /* of that attempt */
-    }
-    t_destroy(pool);
-    fm_array_destroy(tries);
-    fm_array_destroy(out);
-}
-
-/* Attempts are counted by the item's number modulo 2^24: an earlier item's may not count for a later one. */
-static int fail_once_each(const void *item, void *result, void *arg)
-{
-    _Atomic int *tries = arg;
-    int64_t i = *(const int64_t *)item;
-    (void)result;
-    if (i % (1 << 24) != 5)
-        return 0;
-    return atomic_fetch_add(&tries[i >> 24], 1) == 0;
-}
-
-static void test_failures_attempts_of_one_item_do_not_count_for_another(void **state)
-{
-    (void)state;
-    fm_array *tries = t_vector(FM_I32, 2);
-    fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
-    t_expect(fm_pool_map_range(pool, fail_once_each, 0, (1 << 24) + 6, NULL,
-                               FM_MAP_OPTS(.arg = fm_array_data(tries), .retries = 1)),
-             0);
-    t_destroy(pool);
-    fm_array_destroy(tries);
-}
-
 /* ---- chunk functions ---- */
 
 static int fail_in_chunk(const fm_chunk *chunk, void *arg)
@@ -502,9 +406,6 @@ T_MAIN(T_TEST(test_failures_stop_at_the_lowest_item_whatever_the_timing),
        T_TEST(test_failures_long_note_is_cut),
        T_TEST(test_failures_items_of_a_range_count_from_its_begin),
        T_TEST(test_failures_state_names_are_words),
-       T_TEST(test_failures_retries_make_a_flaky_item_good),
-       T_TEST(test_failures_records_tell_the_last_attempt),
-       T_TEST(test_failures_attempts_of_one_item_do_not_count_for_another),
        T_TEST(test_failures_chunk_is_split_until_the_item_is_found),
        T_TEST(test_failures_first_of_a_chunk_function_is_the_lowest_item),
        T_TEST(test_failures_max_failures_gives_up),

@@ -178,8 +178,8 @@ static void test_module_is_found_through_a_link_and_a_relative_path(void **state
     install("scale3.so", "b.so");
     handle = dlopen("./b.so", RTLD_NOW | RTLD_LOCAL); /* the workers' directory is another one */
     assert_non_null(handle);
-    assert_int_equal(chdir(here), 0);
     check_scaled(pool, find(handle, "scale").item, 3, 0);
+    assert_int_equal(chdir(here), 0);
     dlclose(handle);
     t_destroy(pool);
 }

@@ -110,12 +110,13 @@ static int call_item(struct fmi_runner *r, int64_t item)
     const void *rows[FM_MAX_COLUMNS];
     int64_t number;
     int out_has_gaps = plan->unpacked >> FM_MAX_COLUMNS & 1;
-    void *result = out_has_gaps ? packed_result(r) : plan->out.data + item * plan->out.stride;
-    if (plan->out.data == NULL)
-        result = NULL;
-    else if (out_has_gaps)
-        fmi_row_gather(&r->views[FM_MAX_COLUMNS], item,
-                       result); /* in place, or only partly written */
+    char *result = NULL;
+    if (out_has_gaps) {
+        result = packed_result(r);
+        fmi_row_gather(&r->views[FM_MAX_COLUMNS], item, result); /* it may be in place */
+    } else if (plan->out.data != NULL) {
+        result = plan->out.data + item * plan->out.stride;
+    }
     int n = plan->n_in == 0 ? 1 : plan->n_in;
     for (int k = 0; k < n; k++)
         rows[k] = row_of(r, k, item, &number);

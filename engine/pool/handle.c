@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "heap.h"
+#include "run.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +17,10 @@ int fmi_pool_check(const fm_pool *pool)
 {
     if (pool == NULL)
         return fmi_error(-EINVAL, "the pool is NULL");
+    if (pool->owner != fmi_owner_pid()) /* first: workers have the handle as it was before it was live */
+        return fmi_error(FM_EFORKED, "the pool belongs to process %u; open one here", pool->owner);
     if (atomic_load(&pool->mark) != FMI_HANDLE_LIVE)
         return fmi_error(-EINVAL, "the pool is destroyed already");
-    if (pool->owner != fmi_owner_pid())
-        return fmi_error(FM_EFORKED, "the pool belongs to process %u; open one here", pool->owner);
     return 0;
 }
 
@@ -59,7 +60,9 @@ void fmi_pool_dismiss(fm_pool *pool)
 
 int fmi_pool_is_inline(const fm_pool *pool)
 {
-    return fmi_worker_self() != NULL && pool != NULL && !fmi_owner_has(pool);
+    if (fmi_worker_self() != NULL)
+        return pool != NULL && !fmi_owner_has(pool);
+    return fmi_runner_current() != NULL && fmi_pool_check(pool) == 0 && !pool->is_nested;
 }
 
 int fmi_pool_trouble(fm_pool *pool)
@@ -87,7 +90,7 @@ static int same_function(const struct fmi_function_shm *a, const struct fmi_func
 /* Under the lock. */
 static int describe(fm_pool *pool, const void *function)
 {
-    static struct fmi_function_shm fresh; /* 4 KiB; the lock is held */
+    struct fmi_function_shm fresh; /* 4 KiB; not static: two pools have two locks */
     int rc = fmi_function_describe(pool->modules, function, &fresh);
     pool->known_described = NULL;
     if (rc != 0 || fresh.address != 0)

@@ -37,14 +37,14 @@ struct fm_pool {
     int n_workers;
     int caller;   /* fm_caller */
     int has_crew; /* not when the caller is the only worker */
+    int is_nested; /* opened by a function: its maps do not run inline there */
     struct fmi_crew crew;
     struct fmi_pool_view view;
     char *block; /* the shared parts, between their guards */
     size_t block_bytes;
     int *cpus;
     struct fmi_modules *modules;
-    struct fmi_plan *
-        written; /* by slot: the plan that its job has; whoever fills the slot reads and writes it */
+    struct fmi_plan *written;         /* by slot: what its job has; for whoever fills the slot */
     _Atomic uint64_t tickets;         /* maps submitted */
     _Atomic uint64_t last_done_ticks; /* workers spin for a while after it */
 
@@ -67,7 +67,7 @@ void fmi_pool_leave(fm_pool *pool);
 /* Lets the workers of a closed pool leave. Once no map is inside: one that has entered is yet to publish its job. */
 void fmi_pool_dismiss(fm_pool *pool);
 
-/* 1 in a worker, for a pool that is not its own: maps run inline there. */
+/* 1 inside a function, in a worker or in a caller that works, for a pool that was not opened there: maps run inline. */
 int fmi_pool_is_inline(const fm_pool *pool);
 
 /* Why maps on this pool cannot go on: 0, FM_ECANCELLED terminated, FM_EBROKEN. */

@@ -52,7 +52,7 @@ static int run_inline(struct inline_map *m, struct fmi_report *report)
     if (rc >= 0)
         rc = fmi_report_collect(report, &m->progress, 1, ticket);
     for (int64_t i = 0; i < report->n; i++)
-        report->list[i].worker = fmi_worker_rank();
+        report->list[i].worker = fm_worker_rank();
     fmi_report_sort(report);
     return rc < 0 ? rc : code_of(report);
 }
@@ -70,11 +70,13 @@ int fmi_inline_map(struct fmi_request *request, struct fmi_report *report)
     int rc = fmi_plan_prepare(plan, request, 1);
     plan->fn = request->fn;
     plan->arg = request->opts.arg;
-    plan->undo_bytes = 0; /* a rerun starts from the outer item's copy */
+    if (rc == 0 && plan->undo_bytes > 0 && (plan->undo = malloc((size_t)plan->undo_bytes)) == NULL)
+        rc = -ENOMEM;
     for (int64_t i = 0; rc == 0 && plan->status != NULL && i < plan->n_items; i++)
         plan->status[i * plan->status_stride] = 0;
     if (rc == 0 && plan->n_items > 0)
         rc = run_inline(m, report);
+    free(plan->undo);
     free(m);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include "owner.h"
 #include "prepare.h"
 #include "process.h"
+#include "run.h"
 #include "topo.h"
 
 #include <errno.h>
@@ -190,6 +191,7 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     pool->owner = fmi_owner_become();
     pool->caller = o->caller == 0 ? FM_CALLER_SLEEPS : o->caller;
     pthread_mutex_init(&pool->lock, NULL);
+    pool->is_nested = fmi_runner_current() != NULL;
     atomic_store(&pool->phase, FMI_PHASE_OPEN);
     int rc = pool->n_workers = count_workers(o);
     if (rc > 0)

@@ -16,23 +16,19 @@ struct fmi_runner {
     struct fmi_ranges ranges;
     struct fmi_progress_shm *progress; /* own */
     struct fmi_tally_shm *tally;       /* own */
-    struct fmi_worker_shm
-        *worker; /* NULL: not a worker process, so nobody can kill it for a limit */
+    struct fmi_worker_shm *worker;     /* NULL: not a worker, so nobody can kill it for a limit */
     int rank, cpu;
     uint32_t starts;
     fmi_any_fn *fn;
 
-    uint32_t want;         /* grains of the next claim, FMI_WANT_AUTO */
-    uint64_t target_ticks; /* how long a chunk should last */
-    int64_t item;          /* that runs now, for fm_cancelled */
-    int64_t
-        attempted; /* whose attempts are counted in progress; -1: whoever the predecessor counted */
+    uint32_t want;            /* grains of the next claim, FMI_WANT_AUTO */
+    uint64_t target_ticks;    /* how long a chunk should last */
+    int64_t item;             /* that runs now, for fm_cancelled */
+    int64_t attempted;        /* item whose attempts progress counts; -1: the predecessor's */
     struct fmi_runner *outer; /* of the function that called this map; NULL: none */
 
-    char *
-        packed; /* rows with gaps: packed copies for item functions, n_in + 1 of them; NULL without */
-    struct fmi_array_view
-        *views; /* of in[] and out, when packed or undo needs them; NULL otherwise */
+    char *packed; /* copies of rows with gaps for item functions, n_in + 1 of them; NULL without */
+    struct fmi_array_view *views; /* of in[] and out, when packed or undo needs them; else NULL */
 
     /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
     int (*before_steal)(void *arg);

@@ -48,8 +48,7 @@ enum {
     FMI_DEATH_SIGNAL = 1,
     FMI_DEATH_EXIT = 2,
     FMI_DEATH_TIMEOUT = 3, /* killed by the warden because of the call in progress */
-    FMI_DEATH_LATE =
-        4, /* killed because of a call that was over when the signal came: nobody's fault */
+    FMI_DEATH_LATE = 4, /* because of a call that was over when the signal came: nobody's fault */
     FMI_DEATH_OOM = 5
 };
 

@@ -27,6 +27,7 @@ enum {
     RETRY_FORK_MS = 20,
     GIVE_UP_FORK_MS = 5000,
 };
+#define GIVE_UP_START_NS FM_SECONDS(5)
 
 struct ward {  /* one worker, as the warden knows it */
     pid_t pid; /* 0: none */
@@ -42,6 +43,7 @@ struct warden {
     struct ward *wards; /* by rank */
     int host_pidfd, bell, children;
     int start_deaths;        /* in a row */
+    int64_t start_deaths_ns; /* when the row began */
     int64_t fork_failing_ns; /* since when; 0: it is not */
     int64_t last_tick_ns;
     uint64_t oom_kills;
@@ -149,6 +151,20 @@ static void publish_death(struct warden *w, int rank, const struct fmi_exit *end
     atomic_fetch_add_explicit(&w->shm->deaths, 1, memory_order_relaxed); /* a counter for people */
 }
 
+/*
+ * Workers that die before they are ready, one after the other, will not do better. Unless someone kills them from outside: such
+ * a storm may strike twenty starts in a row and be over a moment later, so it is given time.
+ */
+static void count_start_death(struct warden *w, int signal)
+{
+    int64_t now = fmi_now_ns();
+    if (w->start_deaths++ == 0)
+        w->start_deaths_ns = now;
+    if (w->start_deaths > MAX_START_DEATHS + 2 * w->plan->n &&
+        (signal != SIGKILL || now - w->start_deaths_ns > GIVE_UP_START_NS))
+        break_crew(w, FM_EINIT);
+}
+
 static void bury_worker(struct warden *w, int rank)
 {
     struct fmi_worker_shm *shared = &w->shm->workers[rank];
@@ -166,9 +182,10 @@ static void bury_worker(struct warden *w, int rank)
     }
     publish_death(w, rank, &end);
     ward->pid = 0;
-    w->start_deaths = was_ready ? 0 : w->start_deaths + 1;
-    if (w->start_deaths > MAX_START_DEATHS + 2 * w->plan->n)
-        break_crew(w, FM_EINIT);
+    if (was_ready)
+        w->start_deaths = 0;
+    else
+        count_start_death(w, end.signal);
 }
 
 /* Returns 1 if any process ended. */

@@ -26,9 +26,8 @@ int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns);
 
 int fmi_sys_pidfd_open(pid_t pid); /* fd >= 0, or -errno */
 int fmi_sys_pidfd_kill(int pidfd);
-void fmi_sys_kill(
-    pid_t
-        pid); /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
+/* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
+void fmi_sys_kill(pid_t pid);
 
 /* Sends SIGKILL to every child of this process for which keep() is 0: orphans that a subreaper inherited. */
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg);
@@ -46,9 +45,9 @@ void fmi_sys_restore_signals(const sigset_t *before);
 /* All handlers to default, SIGINT and SIGQUIT (the terminal's, for the whole group) ignored. */
 void fmi_sys_reset_signals(void);
 
-int fmi_sys_signalfd(
-    int signal); /* fd, or -errno; non-blocking, close-on-exec; the signal must be blocked */
-int fmi_sys_eventfd(void); /* the same */
+/* Both: fd, or -errno; non-blocking, close-on-exec. The signal must be blocked. */
+int fmi_sys_signalfd(int signal);
+int fmi_sys_eventfd(void);
 void fmi_sys_eventfd_ring(int fd);
 void fmi_sys_drain(int fd); /* reads whatever is there */
 

@@ -271,9 +271,8 @@ typedef struct fm_failure {
     int cpu;            /**< where it was pinned, -1: not */
     int stack_overflow; /**< 1: the fault lies in the stack's guard */
     uint64_t address;   /**< faulting address of SIGSEGV, SIGBUS, SIGILL, SIGFPE; else 0 */
-    int64_t
-        begin_ns; /**< CLOCK_MONOTONIC [ns] when the chunk in flight began, end_ns: when it failed */
-    int64_t end_ns;
+    int64_t begin_ns;   /**< CLOCK_MONOTONIC [ns] when the chunk in flight began */
+    int64_t end_ns;     /**< when it failed */
     int64_t peak_bytes; /**< largest resident size of the worker */
     char note[96];      /**< last fm_note() of the function, "" if none */
 } fm_failure;

@@ -78,13 +78,22 @@ byte deaths;
 #define COUNT_DEATH skip
 #endif
 
+#ifdef CALLER
+#define SCANNERS (W + 1)
+#else
+#define SCANNERS W
+#endif
+
 byte lo[W], hi[W], thief[W];    /* R; thief: 0 none, else slot + 1 */
 bit par[W];
 byte flo[W], fhi[W];            /* F; equal: nothing in flight */
 byte svic[W], smid[W], send[W]; /* S; svic: 0 none, else victim + 1 */
 bit spar[W];
-byte watch[W];                  /* 0 not scanning, 1 no move since the scan began, 2 moved */
+byte watch[SCANNERS];           /* 0 not scanning, 1 no move since the scan began, 2 moved */
 
+#ifdef CALLER
+bit awaited;
+#endif
 bit may[G], ran[G];             /* the checker's: may run (again); has run */
 bit done;
 
@@ -155,8 +164,8 @@ inline count_move()
 {
     k = 0;
     do
-    :: k < W && watch[k] == 1 -> watch[k] = 2; k++
-    :: k < W && watch[k] != 1 -> k++
+    :: k < SCANNERS && watch[k] == 1 -> watch[k] = 2; k++
+    :: k < SCANNERS && watch[k] != 1 -> k++
     :: else -> break
     od;
     k = 0
@@ -195,6 +204,43 @@ inline install_rest()
 #define FREE(x) (thief[x] == 0)
 #endif
 #define PICK(x) d_step { x != i && !EMPTY(x) && FREE(x) -> v = x; l = lo[x]; h = hi[x] }; goto steal
+
+/* What a scan by `me` reads; goes to leave if not all is finished, or one cannot tell. */
+inline read_all(me)
+{
+#ifndef NOSCANS
+    do
+    :: d_step { v < W && svic[v] == 0 -> v++ }
+    :: v < W && svic[v] != 0 -> goto leave
+    :: v == W -> break
+    od;
+    v = 0;
+#endif
+    do
+#ifdef FFIRST
+    :: v < W && !IDLE(v) -> goto leave
+    :: v < W && IDLE(v) ->
+        if
+        :: !EMPTY(v) || thief[v] != 0 -> goto leave
+        :: d_step { EMPTY(v) && thief[v] == 0 -> v++ }
+        fi
+#else
+    :: v < W && (!EMPTY(v) || thief[v] != 0) -> goto leave
+    :: v < W && EMPTY(v) && thief[v] == 0 ->
+        if
+        :: !IDLE(v) -> goto leave
+        :: d_step { IDLE(v) -> v++ }
+        fi
+#endif
+    :: v == W -> break
+    od;
+#ifndef NOMOVES
+    if
+    :: d_step { watch[me] == 2 -> watch[me] = 0; v = 0 }; goto leave
+    :: d_step { watch[me] == 1 -> watch[me] = 0; v = 0 }
+    fi;
+#endif
+}
 
 proctype worker(byte i)
 {
@@ -307,39 +353,14 @@ release:
     goto work;
 
 scan:
-    STEP(watch[i] = 1);
-#ifndef NOSCANS
-    do
-    :: d_step { v < W && svic[v] == 0 -> v++ }
-    :: v < W && svic[v] != 0 -> goto leave
-    :: v == W -> break
-    od;
-    v = 0;
-#endif
-    do
-#ifdef FFIRST
-    :: v < W && !IDLE(v) -> goto leave
-    :: v < W && IDLE(v) ->
-        if
-        :: !EMPTY(v) || thief[v] != 0 -> goto leave
-        :: d_step { EMPTY(v) && thief[v] == 0 -> v++ }
-        fi
-#else
-    :: v < W && (!EMPTY(v) || thief[v] != 0) -> goto leave
-    :: v < W && EMPTY(v) && thief[v] == 0 ->
-        if
-        :: !IDLE(v) -> goto leave
-        :: d_step { IDLE(v) -> v++ }
-        fi
-#endif
-    :: v == W -> break
-    od;
-#ifndef NOMOVES
+#ifdef CALLER
     if
-    :: d_step { watch[i] == 2 -> watch[i] = 0; v = 0 }; goto leave
-    :: d_step { watch[i] == 1 -> watch[i] = 0; v = 0 }
+    :: !awaited -> goto leave
+    :: awaited -> skip
     fi;
 #endif
+    STEP(watch[i] = 1);
+    read_all(i);
     STEP(declare_done());
 leave:
     STEP(v = 0; watch[i] = 0);
@@ -351,6 +372,34 @@ leave:
 #endif
     BORN(0)
 }
+
+#ifdef CALLER
+proctype caller()
+{
+    byte v, k;
+
+    if /* a scan before; one at any time stands for many, as one that fails changes nothing */
+    :: goto look
+    :: skip
+    fi;
+announce:
+    awaited = 1;
+look:
+    watch[W] = 1;
+    read_all(W);
+    d_step { declare_done() };
+    goto out;
+leave:
+    v = 0;
+    watch[W] = 0;
+    if
+    :: !awaited -> goto announce
+    :: awaited -> done /* asleep until a worker says so */
+    fi;
+out:
+    skip
+}
+#endif
 
 init
 {
@@ -375,6 +424,9 @@ init
         :: i < W -> run worker(i); i++
         :: else -> break
         od;
+#ifdef CALLER
+        run caller();
+#endif
         i = 0
     };
     _nr_pr == 1 -> assert(done) /* every worker has left, and its last replacement too */
