@@ -132,7 +132,7 @@ static void test_timeouts_leave_short_items_alone_however_long_the_map_is(void *
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     fm_pool_counters counters;
     t_expect(
-        fm_pool_map_range(pool, be_short, 0, 2000, out, FM_MAP_OPTS(.item_timeout = FM_MS(150))),
+        fm_pool_map_range(pool, be_short, 0, 2000, out, FM_MAP_OPTS(.item_timeout = FM_SECONDS(1))),
         0);
     t_expect(fm_pool_stats(pool, &counters), 0);
     assert_int_equal(counters.deaths, 0);
@@ -158,7 +158,7 @@ static void test_timeouts_as_a_multiple_of_the_median_find_the_one_that_hangs(vo
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     t_expect(
         fm_pool_map_range(pool, be_short_or_hang, 0, 600, out,
-                          FM_MAP_OPTS(.timeout_factor = 500, .on_error = FM_ON_ERROR_CONTINUE)),
+                          FM_MAP_OPTS(.timeout_factor = 2000, .on_error = FM_ON_ERROR_CONTINUE)),
         FM_ETIMEOUT);
     assert_int_equal(fm_pool_failures(pool, records, MAX_RECORDS), 1);
     assert_int_equal(records[0].item, 500);

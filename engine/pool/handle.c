@@ -17,7 +17,8 @@ int fmi_pool_check(const fm_pool *pool)
 {
     if (pool == NULL)
         return fmi_error(-EINVAL, "the pool is NULL");
-    if (pool->owner != fmi_owner_pid()) /* first: workers have the handle as it was before it was live */
+    if (pool->owner !=
+        fmi_owner_pid()) /* first: workers have the handle as it was before it was live */
         return fmi_error(FM_EFORKED, "the pool belongs to process %u; open one here", pool->owner);
     if (atomic_load(&pool->mark) != FMI_HANDLE_LIVE)
         return fmi_error(-EINVAL, "the pool is destroyed already");
@@ -29,9 +30,7 @@ int fmi_pool_enter(fm_pool *pool)
     int rc = fmi_pool_check(pool);
     if (rc != 0)
         return rc;
-    atomic_fetch_add(&pool->active,
-                     1); /* seq_cst: before the look at phase; pairs with fm_pool_close */
-    int phase = atomic_load(&pool->phase);
+    int phase = (int)(atomic_fetch_add(&pool->use, 1) >> 32);
     if (phase == FMI_PHASE_OPEN)
         return 0;
     fmi_pool_leave(pool);
@@ -39,13 +38,21 @@ int fmi_pool_enter(fm_pool *pool)
                      phase == FMI_PHASE_CLOSED ? "closed to new maps" : "terminated");
 }
 
-/* Under the lock, which whoever destroys the pool takes too before it frees what is touched here. */
+/*
+ * The last to leave a pool that is being closed or destroyed wakes whoever waits for that, under the lock, which the destroyer takes
+ * too before it frees what is touched here. While the pool is open, nothing is touched after the count.
+ */
 void fmi_pool_leave(fm_pool *pool)
 {
+    uint64_t use =
+        atomic_load_explicit(&pool->use, memory_order_relaxed); /* the exchange decides */
+    while (use >> 32 == FMI_PHASE_OPEN)
+        if (atomic_compare_exchange_weak(&pool->use, &use, use - 1))
+            return;
     pthread_mutex_lock(&pool->lock);
-    if (atomic_fetch_sub(&pool->active, 1) == 1 && atomic_load(&pool->phase) != FMI_PHASE_OPEN) {
+    if ((uint32_t)atomic_fetch_sub(&pool->use, 1) == 1) {
         fmi_pool_dismiss(pool);
-        fmi_park_wake(&pool->view.shm->done); /* whoever destroys the pool waits there */
+        fmi_park_wake(&pool->view.shm->done);
     }
     pthread_mutex_unlock(&pool->lock);
 }
@@ -67,7 +74,7 @@ int fmi_pool_is_inline(const fm_pool *pool)
 
 int fmi_pool_trouble(fm_pool *pool)
 {
-    int phase = atomic_load(&pool->phase);
+    int phase = fmi_pool_phase(pool);
     if (phase == FMI_PHASE_TERMINATED || phase == FMI_PHASE_JOINED)
         return fmi_error(FM_ECANCELLED, "the pool was terminated");
     if (!pool->has_crew)
@@ -87,33 +94,40 @@ static int same_function(const struct fmi_function_shm *a, const struct fmi_func
            memcmp(a->id, b->id, sizeof a->id) == 0 && strcmp(a->path, b->path) == 0;
 }
 
-/* Under the lock. */
-static int describe(fm_pool *pool, const void *function)
+/* The shared copy of `fresh`: one for each function, however often it is asked for. Under the lock. */
+static int share_description(fm_pool *pool, const struct fmi_function_shm *fresh)
 {
-    struct fmi_function_shm fresh; /* 4 KiB; not static: two pools have two locks */
-    int rc = fmi_function_describe(pool->modules, function, &fresh);
-    pool->known_described = NULL;
-    if (rc != 0 || fresh.address != 0)
-        return rc;
+    void *shm;
     for (struct fmi_described *d = pool->described; d != NULL; d = d->next)
-        if (same_function(d->shm, &fresh)) {
+        if (same_function(d->shm, fresh)) {
             pool->known_described = d->shm;
             return 0;
         }
     struct fmi_described *d = malloc(sizeof *d);
-    void *shm;
-    if (d == NULL)
-        return -ENOMEM;
-    rc = fmi_heap_alloc(&shm, sizeof fresh, 0);
+    int rc = d == NULL ? -ENOMEM : fmi_heap_alloc(&shm, sizeof *fresh, 0);
     if (rc != 0) {
         free(d);
         return rc;
     }
-    memcpy(shm, &fresh, sizeof fresh);
+    memcpy(shm, fresh, sizeof *fresh);
     *d = (struct fmi_described){.next = pool->described, .shm = shm};
     pool->described = d;
     pool->known_described = d->shm;
     return 0;
+}
+
+/* Under the lock. */
+static int describe(fm_pool *pool, const void *function)
+{
+    struct fmi_function_shm *fresh = malloc(sizeof *fresh); /* 4 KiB */
+    if (fresh == NULL)
+        return -ENOMEM;
+    int rc = fmi_function_describe(pool->modules, function, fresh);
+    pool->known_described = NULL;
+    if (rc == 0 && fresh->address == 0)
+        rc = share_description(pool, fresh);
+    free(fresh);
+    return rc;
 }
 
 int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan)

@@ -31,12 +31,12 @@ struct fm_pool {
     _Atomic uint64_t mark;
     struct fm_pool *next; /* of all handles of the process */
     uint32_t owner;       /* pid of the process that opened it */
-    _Atomic int phase;
-    _Atomic int active;    /* threads inside a map */
+    _Atomic uint64_t
+        use; /* { phase:32, threads inside a map:32 }: one word, so that the last to leave knows */
     _Atomic int n_waiting; /* of them, for a job slot */
     int n_workers;
-    int caller;   /* fm_caller */
-    int has_crew; /* not when the caller is the only worker */
+    int caller;    /* fm_caller */
+    int has_crew;  /* not when the caller is the only worker */
     int is_nested; /* opened by a function: its maps do not run inline there */
     struct fmi_crew crew;
     struct fmi_pool_view view;
@@ -56,6 +56,16 @@ struct fm_pool {
     int n_limited; /* maps that run and have a time limit */
     int64_t tick_ns;
 };
+
+static inline int fmi_pool_phase(const fm_pool *pool)
+{
+    return (int)(atomic_load(&pool->use) >> 32);
+}
+
+static inline uint32_t fmi_pool_active(const fm_pool *pool)
+{
+    return (uint32_t)atomic_load(&pool->use);
+}
 
 /* 0 if `pool` is a live handle of this process; -EINVAL, FM_EFORKED. */
 int fmi_pool_check(const fm_pool *pool);

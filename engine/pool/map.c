@@ -483,7 +483,7 @@ static int collect(struct map *m, struct fmi_report *report)
         close_status(m);
     if (m->is_cancelled)
         return fmi_error(FM_ECANCELLED, "cancelled by the progress callback");
-    if (was_stopped && atomic_load(&m->pool->phase) == FMI_PHASE_TERMINATED)
+    if (was_stopped && fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
         return fmi_pool_trouble(m->pool); /* items were skipped, and so are all finished */
     return rc;
 }
@@ -504,7 +504,7 @@ static int run_published(struct map *m)
     if (is_limited)
         fmi_pool_limit_begin(m->pool, tick_of(&m->plan));
     publish(m);
-    if (atomic_load(&m->pool->phase) == FMI_PHASE_TERMINATED)
+    if (fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
         fmi_job_stop_at(m->job,
                         0); /* it was not there yet when fm_pool_terminate stopped the others */
     int rc = m->pool->view.is_isolated ? wait_isolated(m) : take_part(m);

@@ -192,7 +192,7 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     pool->caller = o->caller == 0 ? FM_CALLER_SLEEPS : o->caller;
     pthread_mutex_init(&pool->lock, NULL);
     pool->is_nested = fmi_runner_current() != NULL;
-    atomic_store(&pool->phase, FMI_PHASE_OPEN);
+    atomic_store(&pool->use, (uint64_t)FMI_PHASE_OPEN << 32);
     int rc = pool->n_workers = count_workers(o);
     if (rc > 0)
         rc = choose_cpus(pool, o);
@@ -235,8 +235,9 @@ int fm_pool_open(fm_pool **out, const fm_pool_opts *opts)
 
 static void advance_phase(fm_pool *pool, int phase)
 {
-    int seen = atomic_load(&pool->phase);
-    while (seen < phase && !atomic_compare_exchange_weak(&pool->phase, &seen, phase))
+    uint64_t use = atomic_load(&pool->use);
+    while ((int)(use >> 32) < phase &&
+           !atomic_compare_exchange_weak(&pool->use, &use, (uint64_t)phase << 32 | (uint32_t)use))
         ;
 }
 
@@ -247,7 +248,7 @@ int fm_pool_close(fm_pool *pool)
         return rc;
     advance_phase(pool, FMI_PHASE_CLOSED);
     pthread_mutex_lock(&pool->lock);
-    if (atomic_load(&pool->active) == 0) /* else the last map that leaves does it */
+    if (fmi_pool_active(pool) == 0) /* else the last map that leaves does it */
         fmi_pool_dismiss(pool);
     pthread_mutex_unlock(&pool->lock);
     return 0;
@@ -273,7 +274,7 @@ int fm_pool_join(fm_pool *pool, int64_t timeout)
     int rc = fmi_pool_check(pool);
     if (rc != 0)
         return rc;
-    if (atomic_load(&pool->phase) == FMI_PHASE_OPEN)
+    if (fmi_pool_phase(pool) == FMI_PHASE_OPEN)
         return fmi_error(-EBUSY, "the pool is open; close or terminate it before it is joined");
     rc = pool->has_crew ? fmi_crew_join(&pool->crew, timeout) : 0;
     return rc;
@@ -284,7 +285,7 @@ static void await_maps(fm_pool *pool)
 {
     for (;;) {
         uint32_t seen = fmi_park_seen(&pool->view.shm->done);
-        if (atomic_load(&pool->active) == 0)
+        if (fmi_pool_active(pool) == 0)
             break;
         fmi_park(&pool->view.shm->done, seen, 0, fmi_deadline_after(FM_MS(100)));
     }

@@ -23,7 +23,8 @@
  * INVARIANTS
  *   (1) A change at k1 that a waiter missed at w2 ends its park: either k2 comes before w5, and the
  *       kernel refuses to sleep on a stale `seen`; or w4 comes before k3, and k5 wakes.
- *   (2) A process asleep on the current number implies the flag.
+ *   (2) A process asleep on the current number implies the flag, or a waker between k4 and k5 that will wake it,
+ *       or a death that the warden has not yet answered.
  *
  * DIES HERE
  *   waiter before w4   nothing is left

@@ -25,10 +25,13 @@
  *            `watch` is the comparison of `moves` with its value at the start of a scan, as one
  *            flag per scanner: the same information in far fewer states.
  *
+ *            -DCALLER: beside the workers there is a caller that has no work left and awaits the end
+ *            as in await.pml; until it has said so, workers leave without a scan.
+ *
  * CHECKED    no grain runs again unless its worker died with it in flight (assertion on may);
  *            the job is declared done only when every grain has run (assertion on ran);
  *            it is always declared done, although workers leave as soon as others are busy
- *            (assertion on done);
+ *            (assertion on done, no invalid end state);
  *            with at most n deaths, -DDEATHS=n, all of it ends (no cycle: pan built with -DNP, run
  *            with -l).
  *
@@ -56,6 +59,8 @@
  *            W=3 G=4            4.9e6            6 s   0.4 GB
  *            W=3 G=5            8.9e6           11 s   0.5 GB
  *            W=3 G=4 C=2 SKEW   9.2e6           12 s   0.6 GB
+ *            W=2 G=8 C=3 SKEW CALLER  3.4e6    5 s   0.3 GB
+ *            W=3 G=2 DEATHS=0 CALLER  1.8e7   32 s   0.8 GB (not in tests/model/check)
  *            W=4 G=2            more than 4.4e7 states and 2.4 GB: not finished, no error so far
  *            NOMOVES and LATEMOVES need 3 workers and 3 grains, BLINDINSTALL the same and a death,
  *            NOPARITY a stolen range of 2 grains and a death.
@@ -387,6 +392,7 @@ announce:
 look:
     watch[W] = 1;
     read_all(W);
+    v = 0;
     d_step { declare_done() };
     goto out;
 leave:
