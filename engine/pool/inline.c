@@ -57,19 +57,18 @@ static int run_inline(struct inline_map *m, struct fmi_report *report)
     return rc < 0 ? rc : code_of(report);
 }
 
-int fmi_inline_map(struct fmi_request *request, struct fmi_report *report)
+int fmi_inline_map(const struct fmi_request *request, struct fmi_report *report)
 {
     struct inline_map *m = aligned_alloc(64, sizeof *m);
     if (m == NULL)
         return -ENOMEM;
     memset(m, 0, sizeof *m);
     struct fmi_plan *plan = &m->job.plan;
-    request->opts.item_timeout =
-        0; /* the limit of the item that called applies, and includes this map */
-    request->opts.timeout_factor = 0;
     int rc = fmi_plan_prepare(plan, request, 1);
     plan->fn = request->fn;
-    plan->arg = request->opts.arg;
+    plan->arg = request->opts->arg;
+    plan->limit_ns = 0; /* the limit of the item that called applies, and includes this map */
+    plan->factor = 0;
     if (rc == 0 && plan->undo_bytes > 0 && (plan->undo = malloc((size_t)plan->undo_bytes)) == NULL)
         rc = -ENOMEM;
     for (int64_t i = 0; rc == 0 && plan->status != NULL && i < plan->n_items; i++)

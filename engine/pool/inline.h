@@ -8,6 +8,6 @@
 #include "record.h"
 
 /* As a map of a pool with one worker. A crash in it is a crash of the item that called it. */
-int fmi_inline_map(struct fmi_request *request, struct fmi_report *report);
+int fmi_inline_map(const struct fmi_request *request, struct fmi_report *report);
 
 #endif

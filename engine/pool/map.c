@@ -218,7 +218,7 @@ static int fill_job(struct map *m, fmi_any_fn *fn)
     if (rc != 0)
         return rc;
     clear_status(m);
-    m->plan.host_cpu = fmi_sys_current_cpu();
+    m->plan.host_cpu = m->pool->view.is_isolated ? fmi_sys_current_cpu() : -1;
     write_plan(m);
     reset_job(m->job, (uint32_t)m->pool->view.is_isolated);
     m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, m->plan.n_grains);
@@ -526,7 +526,7 @@ static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_
     struct map
         m; /* its plan is set by fmi_plan_prepare, and the rest here: half a KiB need not be cleared twice */
     m.pool = pool;
-    m.opts = &request->opts;
+    m.opts = request->opts;
     m.arg_block = m.undo_block = NULL;
     m.begin_ticks = fmi_ticks();
     m.is_cancelled = 0;
@@ -555,26 +555,34 @@ static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_
     free_slot(&m);
     (void)fmi_heap_free(m.arg_block);
     (void)fmi_heap_free(m.undo_block);
-    if (request->opts.progress != NULL && rc == 0)
-        (void)request->opts.progress(&(fm_progress){m.plan.n_items, m.plan.n_items, 0,
-                                                    (double)(fmi_now_ns() - m.begin_ns) / 1e9},
-                                     request->opts.progress_arg);
+    if (request->opts->progress != NULL && rc == 0)
+        (void)request->opts->progress(&(fm_progress){m.plan.n_items, m.plan.n_items, 0,
+                                                     (double)(fmi_now_ns() - m.begin_ns) / 1e9},
+                                      request->opts->progress_arg);
     return rc;
 }
 
-static int enter_map(fm_pool *pool, struct fmi_request *request, const fm_map_opts *opts)
+static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_map_opts *opts)
 {
+    static const fm_map_opts defaults = {.struct_size = sizeof(fm_map_opts)};
+    fm_map_opts copy;
+    struct fmi_request request = *asked;
     struct fmi_report report = {0};
-    int rc = fmi_opts_copy(&request->opts, sizeof request->opts, opts);
+    int rc = 0;
+    request.opts = opts == NULL ? &defaults : opts;
+    if (request.opts->struct_size != sizeof copy) {
+        rc = fmi_opts_copy(&copy, sizeof copy, opts);
+        request.opts = &copy;
+    }
     if (rc != 0)
         return rc;
     if (fmi_pool_is_inline(pool)) {
-        rc = fmi_inline_map(request, &report);
+        rc = fmi_inline_map(&request, &report);
     } else {
         rc = fmi_pool_enter(pool);
         if (rc != 0)
             return rc;
-        rc = run_map(pool, request, &report);
+        rc = run_map(pool, &request, &report);
         atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(),
                               memory_order_relaxed); /* a hint */
         fmi_pool_leave(pool);

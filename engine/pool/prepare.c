@@ -108,7 +108,7 @@ static int add_column(struct fmi_plan *plan, const struct fmi_request *q, int k,
                                       .stride = view.n_items == plan->n_items ? view.strides[0] : 0,
                                       .array = q->columns[k]};
     plan->unpacked |= view.row_is_packed ? 0 : 1u << k;
-    return out == NULL ? 0 : check_overlap(&view, out, k, q->opts.flags);
+    return out == NULL ? 0 : check_overlap(&view, out, k, q->opts->flags);
 }
 
 static int count_items(struct fmi_plan *plan, const struct fmi_request *q)
@@ -151,9 +151,9 @@ static int add_output(struct fmi_plan *plan, const struct fmi_request *q,
 static int add_status(struct fmi_plan *plan, const struct fmi_request *q)
 {
     struct fmi_array_view status;
-    if (q->opts.status == NULL)
+    if (q->opts->status == NULL)
         return 0;
-    int rc = inspect(q->opts.status, STATUS, &status);
+    int rc = inspect(q->opts->status, STATUS, &status);
     if (rc != 0)
         return rc;
     if (status.dtype != FM_U8 || status.ndim != 1 || status.n_items != plan->n_items)
@@ -227,12 +227,12 @@ static int check_request(const struct fmi_request *q)
     if (q->n_columns < 0 || q->n_columns > FM_MAX_COLUMNS ||
         (q->n_columns > 0 && q->columns == NULL))
         return fmi_error(-EINVAL, "%d columns; there may be 1 .. %d", q->n_columns, FM_MAX_COLUMNS);
-    return check_policy(&q->opts);
+    return check_policy(q->opts);
 }
 
 int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_ranks)
 {
-    struct fmi_array_view out = {0};
+    struct fmi_array_view out; /* set if there is an output */
     int rc = check_request(q);
     if (rc != 0)
         return rc;
@@ -241,7 +241,7 @@ int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_r
     plan->undo = NULL;
     plan->kind = (uint16_t)q->kind;
     plan->n_in = (uint16_t)q->n_columns;
-    set_policy(plan, &q->opts);
+    set_policy(plan, q->opts);
     rc = count_items(plan, q);
     if (rc == 0 && q->out != NULL)
         rc = add_output(plan, q, &out);
@@ -251,7 +251,7 @@ int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_r
         rc = add_status(plan, q);
     if (rc != 0 || plan->n_items == 0)
         return rc;
-    choose_grain(plan, &q->opts, n_ranks);
-    return (q->opts.flags & FM_IN_PLACE) != 0 && q->out != NULL ? choose_undo(plan, &out, n_ranks)
-                                                                : 0;
+    choose_grain(plan, q->opts, n_ranks);
+    return (q->opts->flags & FM_IN_PLACE) != 0 && q->out != NULL ? choose_undo(plan, &out, n_ranks)
+                                                                 : 0;
 }

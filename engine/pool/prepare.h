@@ -15,7 +15,7 @@ struct fmi_request {
     int n_columns; /* 0: the range begin .. end-1 */
     int64_t begin, end;
     fm_array *out;
-    fm_map_opts opts; /* a copy, whole whatever the caller's struct_size */
+    const fm_map_opts *opts; /* whole, whatever the caller's struct_size */
 };
 
 /* Copies options of any known version. `given` may be NULL. 0 or -EINVAL. */

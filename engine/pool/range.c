@@ -59,9 +59,11 @@ static inline int unpack_steal(const struct fmi_ranges *ranges, uint64_t word, s
 
 void fmi_ranges_init(struct fmi_ranges *ranges)
 {
-    uint64_t n = (uint64_t)ranges->n, grains = ranges->n_grains;
-    for (uint64_t i = 0; i < n; i++) {
-        struct owned share = {(uint32_t)(i * grains / n), (uint32_t)((i + 1) * grains / n), 0, 0};
+    uint32_t n = (uint32_t)ranges->n, each = ranges->n_grains / n, more = ranges->n_grains % n;
+    uint32_t lo = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct owned share = {lo, lo + each + (i < more), 0, 0}; /* the first ones get one more */
+        lo = share.hi;
         /* relaxed: the job's word, stored with release, publishes all lines at once */
         atomic_store_explicit(&ranges->lines[i].r, pack_owned(ranges, share), memory_order_relaxed);
         atomic_store_explicit(&ranges->lines[i].f, pack_flight(ranges, 0, 0), memory_order_relaxed);

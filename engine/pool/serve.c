@@ -47,39 +47,43 @@ static struct fmi_runner make_runner(const struct server *s, int slot, uint64_t 
     };
 }
 
-static void take_part(struct server *s, int slot, uint64_t ticket, int resume)
-{
-    struct fmi_runner runner = make_runner(s, slot, ticket);
-    int rc = fmi_runner_init(&runner);
-    if (rc < 0)
-        fmi_job_fail(runner.job, rc); /* and help to clear the job away */
-    rc = fmi_runner_run(&runner, resume);
-    if (rc < 0)
-        fmi_job_fail(runner.job, rc);
-    if (rc != 0)
-        fmi_job_finish(s->view, slot, ticket);
-    fmi_runner_fini(&runner);
-    s->exhausted[slot] = ticket;
-    s->host_cpu = runner.plan->host_cpu;
-}
-
 static struct fmi_range_shm *own_line(const struct server *s, int slot)
 {
     return &s->view->ranges[(size_t)slot * (size_t)s->view->n_ranks + (size_t)s->rank];
 }
 
-/* The rule of `inside` in job.h. */
+static void take_part(struct server *s, struct fmi_runner *runner, int slot, uint64_t ticket,
+                      int resume)
+{
+    *runner = make_runner(s, slot, ticket);
+    int rc = fmi_runner_init(runner);
+    if (rc < 0)
+        fmi_job_fail(runner->job, rc); /* and help to clear the job away */
+    rc = fmi_runner_run(runner, resume);
+    if (rc < 0)
+        fmi_job_fail(runner->job, rc);
+    if (rc != 0)
+        fmi_job_finish(s->view, slot, ticket);
+    s->exhausted[slot] = ticket;
+    s->host_cpu = runner->plan->host_cpu;
+}
+
+/* The rule of `inside` in job.h. What the host may wait for comes before the clearing away. */
 static void visit(struct server *s, int slot, uint64_t ticket, int resume)
 {
+    struct fmi_runner runner;
     _Atomic uint64_t *inside = &own_line(s, slot)->inside;
+    runner.packed = NULL;
+    runner.views = NULL;
     atomic_store(inside, ticket); /* seq_cst: before the second look; pairs with is_deserted */
     FMI_FAULT("serve.inside");
     if (atomic_load(&job_at(s, slot)->word) == fmi_job_word(ticket, FMI_JOB_OPEN))
-        take_part(s, slot, ticket, resume);
+        take_part(s, &runner, slot, ticket, resume);
     FMI_FAULT("serve.leave");
     atomic_store_explicit(inside, 0, memory_order_release); /* pairs with is_deserted */
-    atomic_store_explicit(&s->view->tallies[s->rank].left, ticket,
-                          memory_order_release); /* pairs with spin_until_done */
+    /* pairs with await_leaving */
+    atomic_store_explicit(&s->view->tallies[s->rank].left, ticket, memory_order_release);
+    fmi_runner_fini(&runner);
 }
 
 /* The slot of the open job with the lowest ticket that is not exhausted; -1: none. */

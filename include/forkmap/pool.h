@@ -127,6 +127,9 @@ FM_API int fm_pool_join(fm_pool *pool, int64_t timeout);
  * Terminates the pool if it is open, waits for its processes and frees it. NULL is ignored. A map in another
  * thread returns FM_ECANCELLED first. In a forked child it does nothing.
  * @return 0; `-EINVAL` it is destroyed already; FM_EFORKED
+ * Undefined: to destroy a pool from the progress callback of a map of its own, or in two threads at once.
+ * Blocks / thread-safety: until the processes are gone, and until a function that runs in the share of a
+ *   caller that works has returned.
  */
 FM_API int fm_pool_destroy(fm_pool *pool);
 
@@ -222,12 +225,18 @@ typedef struct fm_map_opts {
  *         FM_ETIMEOUT, FM_EOOM (fm_pool_failures() has the records); FM_ECANCELLED; FM_EBROKEN the warden is
  *         gone or workers cannot start; FM_ECLOSED; FM_EFORKED; FM_ECORRUPT; FM_ESTALE, FM_ENOFUNC the workers
  *         cannot load the function's module; `-EINVAL` wrong shapes or options, overlap, arrays outside the
- *         heap (detail); `-ENOMEM`
+ *         heap (detail); `-EOVERFLOW` a size does not fit 63 bits; `-ENOMEM`, `-ENOSPC`
  * State after an error: rows of items that are done are right, others undefined (FM_IN_PLACE: as before the
  *   map). A `-EINVAL` changed nothing.
+ * Policy: a function's non-zero return, crash or timeout is tried again `retries` times. A death that nobody
+ *   explains (SIGKILL from outside or by the kernel for want of memory) is tried three times at least. A chunk
+ *   function that fails is called again with smaller chunks until the single bad item is found.
+ * item_timeout: an item is ended between its limit and a fifth more (1 ms at least). Time during which the
+ *   process tree was stopped does not count. It does not hold for the share of a caller that works.
  * n = 0 is a map that is done.
- * Blocks / thread-safety: until the map ends; several threads may map on one pool. Inside a worker the map runs
- *   inline.
+ * Undefined: to change columns, output, status or arg before the map returns.
+ * Blocks / thread-safety: until the map ends; several threads may map on one pool. Inside a function (in a worker,
+ *   or in the share of a caller that works) the map runs inline, one item after the other.
  * Source: multiprocessing.Pool.map.
  */
 FM_API FM_NODISCARD int fm_pool_map(fm_pool *pool, fm_item_fn *fn, fm_array *in, fm_array *out,
@@ -278,7 +287,8 @@ typedef struct fm_failure {
 } fm_failure;
 
 /**
- * The records of the last map that this thread ran on the pool, lowest item first.
+ * The records of the last map that this thread ran, if it ran on this pool; lowest item first. With
+ * FM_ON_ERROR_STOP there is one: which others had failed by then depends on the timing.
  * @param list  gets up to n records; may be NULL when n is 0
  * @return number of records there are (may exceed n); `-EINVAL`, FM_EFORKED
  */

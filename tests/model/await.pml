@@ -3,8 +3,8 @@
  * The end of a map whose caller works: workers do not look whether all is finished unless the
  * caller has said that it is about to sleep.
  *
- * MODELLED   a caller whose own part of the job is finished; 2 workers, each with one chunk, that is
- *            in flight or still to be claimed; up to DEATHS deaths of workers, each replaced on its
+ * MODELLED   a caller whose own part of the job is finished; 2 workers, each with one chunk, in
+ *            flight or still to be claimed; up to DEATHS deaths of workers, each replaced on its
  *            slot by a process that knows nothing but the words; a warden that hears of each death,
  *            some time later, and wakes everyone. J is the job's word: open, done, free.
  *
@@ -23,20 +23,21 @@
  *            while, one is here, at any time, or none: one that fails changes nothing. The park is
  *            that of park.pml: (seq, flag) is one word.
  *
- * CHECKED    the caller ends: it does not sleep for ever (no invalid end state) and nobody goes round
- *            in circles (no cycle: pan built with -DNP, run with -l);
+ * CHECKED    the caller ends: it does not sleep for ever (no invalid end state) and nobody goes
+ *            round in circles (no cycle: pan built with -DNP, run with -l);
  *            it does not end before every chunk has run (assertion in caller);
  *            no chunk runs when the job is done or free, and none runs again unless its worker died
  *            with it in flight (assertions in run_chunk).
  *
- * NOT HERE   steals that succeed (range.pml, with -DCALLER), the slot's next map (reuse.pml), the
- *            deadlines of parks, C11 memory orders: c3 then e5 against a2 then a5 is Dekker's
- *            pattern, and takes a full fence on both sides. A missing fence is a pair of steps in
- *            the other order: NOFENCE_WORKER, LATEAWAITED.
+ * NOT HERE   steals that succeed, and the caller's look at who has left (range.pml, with -DCALLER),
+ *            the slot's next map (reuse.pml, with -DCALLER), the deadlines of parks, C11 memory
+ *            orders: c3 then e5 against a2 then a5 is Dekker's pattern, and takes a full fence on
+ *            both sides. A missing fence is a pair of steps in the other order: NOFENCE_WORKER,
+ *            LATEAWAITED.
  *
  * VARIANTS that must be caught, -DNAME
  *   NOFENCE_WORKER  e5 before c3                    LATEAWAITED   a2 after a5
- *   NOWARDENWAKE    the warden does nothing         NOLASTSCAN    no a5: only a worker's word counts
+ *   NOWARDENWAKE    the warden does nothing         NOLASTSCAN    no a5: only J counts
  *   LATESEEN        a3 after a5                     NOWAKE        no e8
  *   EARLYCLEAR      e9 before e3                    EARLYFINISH   c3 before the chunk has run
  *

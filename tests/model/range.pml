@@ -25,8 +25,11 @@
  *            `watch` is the comparison of `moves` with its value at the start of a scan, as one
  *            flag per scanner: the same information in far fewer states.
  *
- *            -DCALLER: beside the workers there is a caller that has no work left and awaits the end
- *            as in await.pml; until it has said so, workers leave without a scan.
+ *            -DCALLER: beside the workers there is a caller that has no work left and awaits the
+ *            end, as in await.pml; until it has said so, workers leave without a scan. It may also
+ *            look, slot by slot, who has left, and take all of them for the end. So a slot that has
+ *            left a job never comes back to it, not even with a new process: one that came back
+ *            could steal from a slot that the caller has not looked at yet.
  *
  * CHECKED    no grain runs again unless its worker died with it in flight (assertion on may);
  *            the job is declared done only when every grain has run (assertion on ran);
@@ -48,6 +51,7 @@
  *   FFIRST        completion reads F before R           LATEMOVES     moves counted after the steal
  *   NORESCAN      a replacement does not look for completion
  *   BUSYPICK      thieves pick victims in transit too (a cycle)
+ *   REENTER       the successor of one that had left comes back (with CALLER)
  *
  * -DSKEW gives all grains to slot 0; -DSTAY lets a worker look again where it would leave.
  *
@@ -59,8 +63,7 @@
  *            W=3 G=4            4.9e6            6 s   0.4 GB
  *            W=3 G=5            8.9e6           11 s   0.5 GB
  *            W=3 G=4 C=2 SKEW   9.2e6           12 s   0.6 GB
- *            W=2 G=8 C=3 SKEW CALLER  3.4e6    5 s   0.3 GB
- *            W=3 G=2 DEATHS=0 CALLER  1.8e7   32 s   0.8 GB (not in tests/model/check)
+ *            W=2 G=8 C=3 SKEW CALLER: 3.7e6 states, 5 s, 0.3 GB
  *            W=4 G=2            more than 4.4e7 states and 2.4 GB: not finished, no error so far
  *            NOMOVES and LATEMOVES need 3 workers and 3 grains, BLINDINSTALL the same and a death,
  *            NOPARITY a stolen range of 2 grains and a death.
@@ -98,6 +101,7 @@ byte watch[SCANNERS];           /* 0 not scanning, 1 no move since the scan bega
 
 #ifdef CALLER
 bit awaited;
+bit left[W];                    /* the worker has left the job: its R is empty, F and S are none */
 #endif
 bit may[G], ran[G];             /* the checker's: may run (again); has run */
 bit done;
@@ -369,6 +373,15 @@ scan:
     STEP(declare_done());
 leave:
     STEP(v = 0; watch[i] = 0);
+#ifdef CALLER
+    STEP(left[i] = 1);
+#ifdef REENTER
+    if
+    :: d_step { MAY_DIE -> die() }; goto resume
+    :: skip
+    fi;
+#endif
+#endif
 #ifdef STAY
     if
     :: !done -> goto again
@@ -383,8 +396,16 @@ proctype caller()
 {
     byte v, k;
 
-    if /* a scan before; one at any time stands for many, as one that fails changes nothing */
+    if /* before it sleeps; one look stands for many, as one that fails changes nothing */
     :: goto look
+    :: do
+       :: v < W && left[v] -> v++
+       :: v < W && !left[v] -> v = 0; goto announce
+       :: v == W -> break
+       od;
+       v = 0;
+       d_step { declare_done() };
+       goto out
     :: skip
     fi;
 announce:

@@ -4,8 +4,8 @@
  *
  * MODELLED   a host that runs MAPS maps of G grains, one after the other, on one job slot; 2
  *            workers that die any number of times. J = open, ticket is the job's word, one word.
- *            Each worker has a hazard word `inside`, which lies in its range line of the slot beside
- *            R, F and S: the ticket of the job whose words it may touch, or 0.
+ *            Each worker has a hazard word `inside`, in its range line of the slot, beside R, F
+ *            and S: the ticket of the job whose words it may touch, or 0.
  *
  *   worker   j1  read J: open, ticket t               host   h1  wait until every inside is 0
  *            j2  inside := t
@@ -15,8 +15,8 @@
  *            j6  inside := 0
  *   successor of a dead worker: goes on from S, F and R if inside names the open job, else j6
  *
- *            -DCALLER: the caller works. At h4 it scans too, and closes the job itself, whatever the
- *            workers do meanwhile (open to free, without done); they may leave without a scan (j5).
+ *            -DCALLER: the caller works. At h4 it scans too, and closes the job itself, whatever
+ *            the workers do meanwhile (open to free, without done); they may leave without j5.
  *            When that is safe is the matter of await.pml.
  *
  *            Epochs of the words have one value here: the worst case, in which it has come round.
@@ -311,7 +311,7 @@ active proctype host()
             d_step { svic[x] = 0; smid[x] = 0; send[x] = 0; spar[x] = 0; x++ }
         :: d_step { x == W -> open_job() }; break
         od;
-#ifdef CALLER /* a scan that fails comes to this look again when the word that it failed on has changed */
+#ifdef CALLER /* a scan that fails begins again when the word that it failed on has changed */
 look:
         x = 0;
         watch[W] = 1;
