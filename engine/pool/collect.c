@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* What a map came to: its records, its code, and the states of items that nobody wanted any more. */
+#include "error.h"
+#include "mapping.h"
+
+#include <errno.h>
+
+static int code_of_state(int state)
+{
+    switch (state) {
+    case FM_ITEM_FAILED:
+        return FM_ETASK;
+    case FM_ITEM_CRASHED:
+        return FM_ECRASHED;
+    case FM_ITEM_TIMEOUT:
+        return FM_ETIMEOUT;
+    case FM_ITEM_OUT_OF_MEMORY:
+        return FM_EOOM;
+    default:
+        return FM_ECORRUPT; /* no worker of ours wrote that */
+    }
+}
+
+/* The map's code from its records: that of the lowest item. */
+static int settle_report(struct fmi_mapping *m, struct fmi_report *report)
+{
+    int rc = fmi_report_collect(report, fmi_mapping_progress(m), m->pool->view.n_ranks, m->ticket);
+    if (rc != 0)
+        return rc;
+    fmi_report_sort(report);
+    if (report->n == 0)
+        return report->n_lost > 0
+                   ? fmi_error(-ENOMEM, "items failed, and there was no memory for their records")
+                   : 0;
+    if (m->plan.on_error == FM_ON_ERROR_STOP)
+        report->n = 1; /* which others were found depends on the timing */
+    const fm_failure *first = &report->list[0];
+    return fmi_error(code_of_state(first->state), "item %lld %s (%lld failed in all)",
+                     (long long)first->item, fm_item_state_name(first->state),
+                     (long long)report->n);
+}
+
+/* Items that nobody wanted any more have no state yet. */
+static void close_status(const struct fmi_mapping *m)
+{
+    for (int64_t i = 0; m->plan.status != NULL && i < m->plan.n_items; i++)
+        if (m->plan.status[i * m->plan.status_stride] == 0)
+            m->plan.status[i * m->plan.status_stride] = FM_ITEM_CANCELLED;
+}
+
+int fmi_mapping_collect(struct fmi_mapping *m, struct fmi_report *report)
+{
+    int rc = atomic_load(&m->job->error), n_failed = atomic_load(&m->job->n_failed) != 0;
+    int was_stopped = atomic_load(&m->job->stop) != INT64_MAX;
+    if (rc == FM_ENOFUNC || rc == FM_ESTALE)
+        return fmi_error(rc, "a worker cannot load the function's library: %s", fm_strerror(rc));
+    if (rc != 0)
+        return fmi_error(rc, "a worker could not take part: %s", fm_strerror(rc));
+    rc = n_failed ? settle_report(m, report) : 0;
+    if (was_stopped)
+        close_status(m);
+    if (m->is_cancelled)
+        return fmi_error(FM_ECANCELLED, "cancelled by the progress callback");
+    if (was_stopped && fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
+        return fmi_pool_trouble(m->pool); /* items were skipped, and so are all finished */
+    return rc;
+}
