@@ -185,8 +185,9 @@ static int take_part(struct fmi_mapping *m)
     };
     fmi_park_rouse(&view->shm->work);
     int rc = fmi_runner_init(&runner);
-    if (rc == 0)
-        rc = fmi_runner_run(&runner, 0);
+    if (rc < 0)
+        fmi_job_fail(m->job, rc); /* and clear the own share away: under STATIC nobody else would */
+    rc = fmi_runner_run(&runner, 0);
     fmi_runner_fini(&runner);
     if (rc == 1)
         return 0; /* done; and the one whom a wake would be for is this thread */

@@ -154,6 +154,17 @@ int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan
     return rc;
 }
 
+void fmi_pool_keep_block(fm_pool *pool, void *block)
+{
+    struct fmi_kept_block *kept = block == NULL ? NULL : malloc(sizeof *kept);
+    if (kept == NULL)
+        return; /* without memory it stays until the family ends */
+    pthread_mutex_lock(&pool->lock);
+    *kept = (struct fmi_kept_block){.next = pool->kept_blocks, .block = block};
+    pool->kept_blocks = kept;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void fmi_pool_limit_begin(fm_pool *pool, int64_t tick_ns)
 {
     pthread_mutex_lock(&pool->lock);

@@ -27,6 +27,11 @@ struct fmi_described { /* a function of a module opened after the pool; lives as
     struct fmi_function_shm *shm;
 };
 
+struct fmi_kept_block {
+    struct fmi_kept_block *next;
+    void *block;
+};
+
 struct fm_pool {
     _Atomic uint64_t mark;
     struct fm_pool *next; /* of all handles of the process */
@@ -50,6 +55,7 @@ struct fm_pool {
 
     pthread_mutex_t lock; /* for what follows */
     struct fmi_described *described;
+    struct fmi_kept_block *kept_blocks;
     const void *known_function; /* the last function asked for, under known_generation */
     const struct fmi_function_shm *known_described; /* NULL: valid as it is */
     uint64_t known_generation;
@@ -82,6 +88,9 @@ int fmi_pool_is_inline(const fm_pool *pool);
 
 /* Why maps on this pool cannot go on: 0, FM_ECANCELLED terminated, FM_EBROKEN. */
 int fmi_pool_trouble(fm_pool *pool);
+
+/* Frees a heap block with the pool: something may still use it until then. NULL is ignored. */
+void fmi_pool_keep_block(fm_pool *pool, void *block);
 
 /* Fills plan->fn or plan->described. 0; FM_ENOFUNC; -ENOMEM. */
 int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan);

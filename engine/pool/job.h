@@ -21,6 +21,11 @@
  *   inside == 0           nothing of this job belongs to the process of that rank alone
  *   inside == ticket      the words may tell of a chunk or a steal; a successor looks for such a job and resumes it first
  *
+ * LEAVING is for good: a rank that found nothing to claim or steal stores the ticket into `left` of its line, then inside := 0, then the
+ * ticket into its tally. Whoever has that rank, the dead one's successor too, does not enter that job again. So a caller that works, when
+ * all tallies name its job, knows that all is finished but its own share (await_leaving). With re-entry it would not: rank 1
+ * leaves and dies, its successor steals, rank 2 leaves. (tests/model/range.pml -DCALLER -DREENTER)
+ *
  * INVARIANTS
  *   (1) plan and lines of a job do not change while it is OPEN, but for ranges, progress, stop, error, median_ns, n_failed.
  *   (2) progress (j, rank) belongs to the job with that ticket only; the owner resets it when it first enters.

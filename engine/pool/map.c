@@ -41,18 +41,40 @@ static int run_published(struct fmi_mapping *m)
     return rc;
 }
 
-/* The words contradict themselves: nothing that the workers do can be trusted any more. */
-static int give_up_pool(struct fmi_mapping *m)
+/* Workers may still be dying in the job: its slot and its blocks go with the pool. */
+static int leave_to_pool(struct fmi_mapping *m, int rc)
 {
-    fm_pool_terminate(m->pool);
-    return fmi_error(FM_ECORRUPT,
-                     "a worker overwrote the pool's control memory; the pool is terminated");
+    fmi_pool_keep_block(m->pool, m->arg_block);
+    fmi_pool_keep_block(m->pool, m->undo_block);
+    if (rc != FM_ECORRUPT)
+        return rc;
+    return fmi_error(rc, "a worker overwrote the pool's control memory; the pool is terminated");
+}
+
+static int finish_map(struct fmi_mapping *m, int rc)
+{
+    if (rc == FM_ECORRUPT) /* nothing that the workers do can be trusted any more */
+        fm_pool_terminate(m->pool);
+    if (rc == FM_ECORRUPT || (fmi_pool_trouble(m->pool) != 0 &&
+                              atomic_load(&m->job->word) != fmi_job_word(m->ticket, FMI_JOB_DONE)))
+        return leave_to_pool(m, rc);
+    fmi_mapping_free_slot(m);
+    (void)fmi_heap_free(m->arg_block);
+    (void)fmi_heap_free(m->undo_block);
+    return rc;
+}
+
+static void report_end(const struct fmi_mapping *m)
+{
+    fm_progress p = {.n_items = m->plan.n_items,
+                     .n_done = m->plan.n_items,
+                     .seconds = (double)(fmi_now_ns() - m->begin_ns) / 1e9};
+    (void)m->opts->progress(&p, m->opts->progress_arg);
 }
 
 static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
 {
-    struct map
-        m; /* its plan is set by fmi_plan_prepare, and the rest here: half a KiB need not be cleared twice */
+    struct fmi_mapping m; /* set here, its plan by fmi_plan_prepare: no need to clear half a KiB */
     m.pool = pool;
     m.opts = request->opts;
     m.arg_block = m.undo_block = NULL;
@@ -70,23 +92,17 @@ static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_
     if (rc != 0)
         return rc;
     rc = fmi_mapping_fill(&m, request->fn);
-    int ran = rc == 0;
-    if (ran)
-        rc = run_published(&m);
-    if (ran && rc == 0)
+    if (rc != 0) {
+        fmi_mapping_free_slot(&m);
+        (void)fmi_heap_free(m.arg_block);
+        return rc;
+    }
+    rc = run_published(&m);
+    if (rc == 0)
         rc = fmi_mapping_collect(&m, report);
-    else if (rc == FM_ECORRUPT)
-        rc = give_up_pool(&m);
-    int is_over = ran && rc != FM_ECORRUPT && fmi_pool_trouble(pool) != 0;
-    if (is_over && atomic_load(&m.job->word) != fmi_job_word(m.ticket, FMI_JOB_DONE))
-        return rc; /* the slot and its blocks go with the pool: workers may still be dying in it */
-    fmi_mapping_free_slot(&m);
-    (void)fmi_heap_free(m.arg_block);
-    (void)fmi_heap_free(m.undo_block);
-    if (request->opts->progress != NULL && rc == 0)
-        (void)request->opts->progress(&(fm_progress){m.plan.n_items, m.plan.n_items, 0,
-                                                     (double)(fmi_now_ns() - m.begin_ns) / 1e9},
-                                      request->opts->progress_arg);
+    rc = finish_map(&m, rc);
+    if (rc == 0 && m.opts->progress != NULL)
+        report_end(&m);
     return rc;
 }
 

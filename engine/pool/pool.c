@@ -176,6 +176,12 @@ static void free_handle(fm_pool *pool)
         (void)fmi_heap_free(d->shm);
         free(d);
     }
+    while (pool->kept_blocks != NULL) {
+        struct fmi_kept_block *kept = pool->kept_blocks;
+        pool->kept_blocks = kept->next;
+        (void)fmi_heap_free(kept->block);
+        free(kept);
+    }
     if (pool->has_crew)
         fmi_crew_close(&pool->crew);
     free_shared(pool);

@@ -45,7 +45,7 @@
  *      0:  | R |                    owner and thieves, CAS
  *      8:  | F |                    owner
  *     16:  | S |                    owner
- *     24:  | inside |               owner; the protocol of job.h. Here, because whoever enters needs the line anyway
+ *     24:  | inside | left |        owner; the protocol of job.h. Here, because whoever enters needs the line anyway
  *     64:  end
  */
 
@@ -62,12 +62,14 @@ struct fmi_range_shm {
     alignas(64) _Atomic uint64_t r;
     _Atomic uint64_t f;
     _Atomic uint64_t s;
-    _Atomic uint64_t inside; /* job.h */
+    _Atomic uint64_t inside; /* job.h, as the next */
+    _Atomic uint64_t left;
 };
 static_assert(sizeof(struct fmi_range_shm) == 64, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, f) == 8, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, s) == 16, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, inside) == 24, "range: layout");
+static_assert(offsetof(struct fmi_range_shm, left) == 32, "range: layout");
 
 /* A job's ranges as one process sees them; everything but the words is private. */
 struct fmi_ranges {

@@ -21,8 +21,6 @@ struct server { /* private to the worker */
     int rank;
     uint32_t starts;
     int host_cpu;
-    uint64_t exhausted
-        [FMI_POOL_JOBS]; /* by slot: the ticket of a job in which nothing was left to claim */
 };
 
 static struct fmi_job_shm *job_at(const struct server *s, int slot)
@@ -64,8 +62,9 @@ static void take_part(struct server *s, struct fmi_runner *runner, int slot, uin
         fmi_job_fail(runner->job, rc);
     if (rc != 0)
         fmi_job_finish(s->view, slot, ticket);
-    s->exhausted[slot] = ticket;
     s->host_cpu = runner->plan->host_cpu;
+    /* release: the last c3 first; pairs with find_job of a successor */
+    atomic_store_explicit(&own_line(s, slot)->left, ticket, memory_order_release);
 }
 
 /* The rule of `inside` in job.h. What the host may wait for comes before the clearing away. */
@@ -86,7 +85,7 @@ static void visit(struct server *s, int slot, uint64_t ticket, int resume)
     fmi_runner_fini(&runner);
 }
 
-/* The slot of the open job with the lowest ticket that is not exhausted; -1: none. */
+/* The slot of the open job with the lowest ticket that this rank has not left; -1: none. */
 static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
 {
     int found = -1;
@@ -100,7 +99,7 @@ static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
         if (fmi_job_state(word) != FMI_JOB_OPEN)
             continue;
         *any_open = 1;
-        if (s->exhausted[slot] == candidate)
+        if (atomic_load_explicit(&own_line(s, slot)->left, memory_order_acquire) == candidate)
             continue;
         if (found < 0 || candidate < *ticket) {
             found = slot;
@@ -142,8 +141,7 @@ static void sleep_until_published(struct server *s, uint32_t seen)
 
 void fmi_pool_serve(int rank, uint32_t starts, void *arg)
 {
-    static struct server server; /* 4 KiB that the worker's own stack need not hold */
-    server = (struct server){.view = arg, .rank = rank, .starts = starts, .host_cpu = -1};
+    struct server server = {.view = arg, .rank = rank, .starts = starts, .host_cpu = -1};
     resume(&server);
     for (;;) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);
