@@ -6,6 +6,8 @@
 #include "fault.h"
 
 #include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
 
 static void arm(int nth, int times)
 {
@@ -116,7 +118,40 @@ static void test_fault_armed_again_counts_from_one(void **state)
     disarm();
 }
 
-T_MAIN(T_TEST(test_fault_passages_of_all_children_are_counted_together),
+#ifdef FORKMAP_FAULTS
+static int *n_hooked; /* shared: points passed that the test knows, in all processes */
+
+static void count_here(const char *name)
+{
+    if (strcmp(name, "test.here") == 0)
+        ++*n_hooked;
+}
+#endif
+
+static void test_fault_hook_is_called_at_every_point_of_each_child_and_before_a_kill(void **state)
+{
+    (void)state;
+    arm(3, 1);
+#ifdef FORKMAP_FAULTS
+    n_hooked =
+        mmap(NULL, sizeof *n_hooked, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(n_hooked != MAP_FAILED);
+    fmi_fault_hook(count_here);
+    assert_int_equal(signal_after(2), 0);
+    assert_int_equal(t_in_child(pass_elsewhere, NULL), 0);
+    assert_int_equal(*n_hooked, 2);
+    assert_int_equal(signal_after(5), SIGKILL);
+    assert_int_equal(*n_hooked, 3);
+    fmi_fault_hook(NULL);
+    assert_int_equal(signal_after(5), 0);
+    assert_int_equal(*n_hooked, 3);
+    munmap(n_hooked, sizeof *n_hooked);
+#endif
+    disarm();
+}
+
+T_MAIN(T_TEST(test_fault_hook_is_called_at_every_point_of_each_child_and_before_a_kill),
+       T_TEST(test_fault_passages_of_all_children_are_counted_together),
        T_TEST(test_fault_replacement_of_the_killed_lives),
        T_TEST(test_fault_kills_as_many_in_a_row_as_it_was_told),
        T_TEST(test_fault_of_another_name_kills_nobody), T_TEST(test_fault_disarmed_kills_nobody),

@@ -13,6 +13,7 @@
 #include <forkmap/forkmap.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef FORKMAP_FAULTS
 
@@ -60,8 +61,50 @@ static void map_and_check(fm_pool *pool, fm_array *a, int round)
         assert_int_equal(x[i], i + 7);
 }
 
+enum { EXITING_ITEM = 111, FIRST_FAILING_ITEM = 3, FAILING_STEP = 50 };
+
+static int fail_or_exit(const void *item, void *result, void *arg)
+{
+    int64_t i = *(const int64_t *)item;
+    if (i == EXITING_ITEM)
+        _exit(EXITING_ITEM);
+    add_seven(item, result, arg);
+    return i % FAILING_STEP == FIRST_FAILING_ITEM ? (int)i : 0;
+}
+
+static void check_failure(const fm_failure *f, int64_t item, int state)
+{
+    assert_int_equal(f->item, item);
+    assert_int_equal(f->state, state);
+    assert_int_equal(f->code, item);
+}
+
+/* Every 50th item fails, and one ends its worker: each is told, once, and the others are done. */
+static void map_and_check_failures(fm_pool *pool, fm_array *a, int round)
+{
+    fm_failure list[N_ITEMS / FAILING_STEP + 2];
+    int64_t n_failing = N_ITEMS / FAILING_STEP, n = n_failing + 1, k = 0;
+    uint64_t *x = fm_array_data(a);
+    memset(x, 0, N_ITEMS * sizeof *x);
+    assert_int_equal(fm_pool_map_range(pool, fail_or_exit, 0, N_ITEMS, a,
+                                       FM_MAP_OPTS(.on_error = FM_ON_ERROR_CONTINUE,
+                                                   .chunk = round % 2 == 0 ? 0 : 5)),
+                     FM_ETASK);
+    assert_int_equal(fm_pool_failures(pool, list, n + 1), n);
+    for (int64_t item = FIRST_FAILING_ITEM; item < N_ITEMS; item += FAILING_STEP) {
+        if (item - FAILING_STEP < EXITING_ITEM && EXITING_ITEM < item)
+            check_failure(&list[k++], EXITING_ITEM, FM_ITEM_CRASHED);
+        check_failure(&list[k++], item, FM_ITEM_FAILED);
+    }
+    for (uint64_t i = 0; i < N_ITEMS; i++)
+        if (i != EXITING_ITEM)
+            assert_int_equal(x[i], i + 7);
+}
+
+typedef void check_fn(fm_pool *pool, fm_array *a, int round);
+
 /* `must_pass`: whether every run comes to the point at all; some need a collision. */
-static void kill_at(const char *point, int must_pass)
+static void kill_at(const char *point, int must_pass, check_fn *map)
 {
     static const int passages[] = {1, 2, 7};
     for (size_t i = 0; i < sizeof passages / sizeof passages[0]; i++) {
@@ -74,30 +117,34 @@ static void kill_at(const char *point, int must_pass)
         fmi_fault_spare_this_process();
         assert_int_equal(fmi_fault_arm(point, passages[i], 1), 0);
         for (int round = 0; round < 12; round++)
-            map_and_check(pool, a, round);
+            map(pool, a, round);
+        fm_array_destroy(a);
+        assert_int_equal(fm_pool_close(pool), 0); /* workers leave in order, or die in it */
+        assert_int_equal(fm_pool_join(pool, FM_FOREVER), 0);
+        assert_int_equal(fm_pool_destroy(pool), 0);
         int n_passed = fmi_fault_passages();
         fmi_fault_arm(NULL, 0, 0);
         if (must_pass)
             assert_true(n_passed >= 1);
-        fm_array_destroy(a);
-        assert_int_equal(fm_pool_destroy(pool), 0);
     }
 }
 
-#define POINT(name, point, must_pass)                                                              \
+#define POINT_OF(name, point, must_pass, map)                                                      \
     static void test_worker_killed_at_##name##_changes_no_result(void **state)                     \
     {                                                                                              \
         (void)state;                                                                               \
-        kill_at(point, must_pass);                                                                 \
+        kill_at(point, must_pass, map);                                                            \
     }
 #else
-#define POINT(name, point, must_pass)                                                              \
+#define POINT_OF(name, point, must_pass, map)                                                      \
     static void test_worker_killed_at_##name##_changes_no_result(void **state)                     \
     {                                                                                              \
         (void)state;                                                                               \
         t_skip("a build with FORKMAP_FAULTS");                                                     \
     }
 #endif
+#define POINT(name, point, must_pass) POINT_OF(name, point, must_pass, map_and_check)
+#define FAILING_POINT(name, point)    POINT_OF(name, point, 1, map_and_check_failures)
 
 POINT(range_intend, "range.intend", 1)
 POINT(range_claim, "range.claim", 1)
@@ -118,6 +165,7 @@ POINT(job_finish, "job.finish", 1)
 POINT(job_finished, "job.finished", 1)
 POINT(serve_inside, "serve.inside", 1)
 POINT(serve_leave, "serve.leave", 1)
+POINT(serve_left, "serve.left", 1)
 POINT(run_enter, "run.enter", 1)
 POINT(run_lost_chunk, "run.lost_chunk", 0)
 POINT(call_item, "call.item", 1)
@@ -126,8 +174,13 @@ POINT(undo_saved, "undo.saved", 1)
 POINT(park_sleep, "park.sleep", 1)
 POINT(park_announce, "park.announce", 1)
 POINT(park_rouse, "park.rouse", 1)
+POINT(park_taken, "park.taken", 1)
 POINT(worker_initialize, "worker.initialize", 0)
 POINT(worker_ready, "worker.ready", 0)
+POINT(worker_leave, "worker.leave", 1)
+FAILING_POINT(record_link, "record.link")
+FAILING_POINT(record_append, "record.append")
+FAILING_POINT(blame_recorded, "blame.recorded")
 
 T_MAIN(T_TEST(test_worker_killed_at_range_intend_changes_no_result),
        T_TEST(test_worker_killed_at_range_claim_changes_no_result),
@@ -148,6 +201,7 @@ T_MAIN(T_TEST(test_worker_killed_at_range_intend_changes_no_result),
        T_TEST(test_worker_killed_at_job_finished_changes_no_result),
        T_TEST(test_worker_killed_at_serve_inside_changes_no_result),
        T_TEST(test_worker_killed_at_serve_leave_changes_no_result),
+       T_TEST(test_worker_killed_at_serve_left_changes_no_result),
        T_TEST(test_worker_killed_at_run_enter_changes_no_result),
        T_TEST(test_worker_killed_at_run_lost_chunk_changes_no_result),
        T_TEST(test_worker_killed_at_call_item_changes_no_result),
@@ -156,5 +210,10 @@ T_MAIN(T_TEST(test_worker_killed_at_range_intend_changes_no_result),
        T_TEST(test_worker_killed_at_park_sleep_changes_no_result),
        T_TEST(test_worker_killed_at_park_announce_changes_no_result),
        T_TEST(test_worker_killed_at_park_rouse_changes_no_result),
+       T_TEST(test_worker_killed_at_park_taken_changes_no_result),
        T_TEST(test_worker_killed_at_worker_initialize_changes_no_result),
-       T_TEST(test_worker_killed_at_worker_ready_changes_no_result))
+       T_TEST(test_worker_killed_at_worker_ready_changes_no_result),
+       T_TEST(test_worker_killed_at_worker_leave_changes_no_result),
+       T_TEST(test_worker_killed_at_record_link_changes_no_result),
+       T_TEST(test_worker_killed_at_record_append_changes_no_result),
+       T_TEST(test_worker_killed_at_blame_recorded_changes_no_result))

@@ -18,6 +18,7 @@ struct fault_shm {
 };
 static struct fault_shm *armed;
 static pid_t spared;
+static void (*called)(const char *name);
 
 int fmi_fault_arm(const char *name, int nth, int times)
 {
@@ -45,8 +46,15 @@ int fmi_fault_passages(void)
     return armed == NULL ? 0 : atomic_load(&armed->passages);
 }
 
+void fmi_fault_hook(void (*hook)(const char *name))
+{
+    called = hook;
+}
+
 void fmi_fault_reached(const char *name)
 {
+    if (called != NULL)
+        called(name);
     if (armed == NULL || strcmp(armed->name, name) != 0 || getpid() == spared)
         return;
     int passage = atomic_fetch_add(&armed->passages, 1) + 1;

@@ -7,7 +7,7 @@
  * are the transitions of the state tables. Nothing is compiled in without FORKMAP_FAULTS.
  *
  * A test arms a point before it forks; the counter lies in memory that all its children share, so that
- * exactly one process dies at the nth passage, and its replacement does not.
+ * exactly one process dies at the nth passage, and its replacement does not. A hook is for what a death does not do.
  */
 
 #ifdef FORKMAP_FAULTS
@@ -20,6 +20,11 @@ int fmi_fault_arm(const char *name, int nth, int times);
 void fmi_fault_spare_this_process(void);
 /* How often the armed point was passed so far. */
 int fmi_fault_passages(void);
+/*
+ * Calls `hook` at every point, before the armed kill, in this process and in those that it forks from now on: a test
+ * can hold one of them there. The hook must not pass a point itself. NULL: none.
+ */
+void fmi_fault_hook(void (*hook)(const char *name));
 #else
 #define FMI_FAULT(name) ((void)0)
 #endif

@@ -214,6 +214,18 @@ int fmi_heap_contains(const void *p, size_t bytes)
            end <= top * FMI_SPAN_BYTES;
 }
 
+int fmi_heap_is_block(const void *p, size_t bytes)
+{
+    struct fmi_heap *heap = get_heap();
+    if (bytes > FMI_SLAB_MAX_BYTES || !fmi_heap_contains(p, bytes))
+        return 0;
+    size_t offset = (size_t)((const char *)p - heap->spans);
+    uint64_t word = atomic_load(&heap->table[offset / FMI_SPAN_BYTES]);
+    uint32_t size_class = fmi_slab_class(bytes);
+    return fmi_span_kind(word) == FMI_SPAN_SLAB && fmi_span_length(word) == size_class &&
+           offset % FMI_SPAN_BYTES % (FMI_SLAB_MIN_BYTES << size_class) == 0;
+}
+
 void fmi_heap_recover(int dead_pid)
 {
     struct fmi_heap *heap = get_heap();

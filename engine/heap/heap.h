@@ -24,6 +24,9 @@ int fmi_heap_free(void *p);
 /* 1 if all of [p, p + bytes) lies inside allocations' space of the heap of this family. */
 int fmi_heap_contains(const void *p, size_t bytes);
 
+/* 1 if a small allocation (slab.h) of the size of `bytes` may begin at p: safe to read, whatever p is. */
+int fmi_heap_is_block(const void *p, size_t bytes);
+
 /* Frees what a dead process had half done. By the process that knows of the death, before it reaps. */
 void fmi_heap_recover(int dead_pid);
 

@@ -14,7 +14,7 @@ static size_t block_bytes(uint32_t size_class)
     return FMI_SLAB_MIN_BYTES << size_class;
 }
 
-static uint32_t class_of(size_t bytes)
+uint32_t fmi_slab_class(size_t bytes)
 {
     uint32_t size_class = 0;
     while (block_bytes(size_class) < bytes)
@@ -92,7 +92,7 @@ static int open_slab(struct fmi_heap *heap, uint32_t size_class)
 
 int fmi_slab_alloc(struct fmi_heap *heap, size_t bytes, void **out)
 {
-    uint32_t size_class = class_of(bytes);
+    uint32_t size_class = fmi_slab_class(bytes);
     while ((*out = take_from_any(heap, size_class)) == NULL) {
         int rc = open_slab(heap, size_class);
         if (rc != 0)

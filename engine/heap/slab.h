@@ -30,6 +30,9 @@ static_assert(sizeof(struct fmi_slab_shm) == 128, "slab: layout");
 
 struct fmi_heap;
 
+/* The class whose blocks hold `bytes` (<= FMI_SLAB_MAX_BYTES); they have FMI_SLAB_MIN_BYTES << class bytes. */
+uint32_t fmi_slab_class(size_t bytes);
+
 /* A block of at least `bytes` (<= FMI_SLAB_MAX_BYTES). 0, -ENOMEM, -ENOSPC. */
 int fmi_slab_alloc(struct fmi_heap *heap, size_t bytes, void **out);
 

@@ -293,6 +293,8 @@ void fmi_span_recover(struct fmi_heap *heap, int dead_pid)
         uint64_t word = load_word(heap, i);
         unsigned kind = fmi_span_kind(word);
         uint32_t n = fmi_span_length(word);
+        if (kind == FMI_SPAN_USED && n > 0 && n <= top - i)
+            i += n - 1; /* its tails */
         if ((kind != FMI_SPAN_CLAIMING && kind != FMI_SPAN_FREEING) ||
             owner_of(word) != (uint32_t)dead_pid || n == 0 || n > heap->n_spans - i)
             continue;

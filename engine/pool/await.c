@@ -6,9 +6,7 @@
 #include "run.h"
 
 enum {
-    HOT_NS = 50000,  /* workers still spin this long after a map (SPIN_NS of serve.c) */
-    EAGER_NS = 4000, /* the host's own spin before it wakes sleepers: two wakes on one core */
-    CALLER_SPIN_NS = 50000,
+    EAGER_NS = 4000,      /* the host's own spin before it wakes sleepers: two wakes on one core */
     PATIENCE_NS = 1000,   /* for one worker to leave, before the caller looks at all again */
     LOOK_NS = 1000000000, /* no wait is longer without a look at everything */
     PROGRESS_NS = 100000000,
@@ -50,7 +48,7 @@ static int64_t next_look(struct fmi_mapping *m)
         return now + LOOK_NS;
     if (now >= m->report_ns) {
         report_progress(m, now);
-        m->report_ns = now + fmi_mapping_report_interval(m);
+        m->report_ns = fmi_deadline_after(fmi_mapping_report_interval(m));
     }
     return m->report_ns < now + LOOK_NS ? m->report_ns : now + LOOK_NS;
 }
@@ -62,12 +60,14 @@ static void look_up(void *arg) /* between the chunks of a caller that works */
         next_look(m);
 }
 
-/* DONE, as a worker said or as the words say; 0: not yet; < 0: it never will be. */
+/* DONE, as a worker said or as the words say; 0: not yet; FM_ECORRUPT. */
 static int is_done(struct fmi_mapping *m)
 {
-    if (atomic_load_explicit(&m->job->word, memory_order_acquire) ==
-        fmi_job_word(m->ticket, FMI_JOB_DONE))
+    uint64_t word = atomic_load_explicit(&m->job->word, memory_order_acquire);
+    if (word == fmi_job_word(m->ticket, FMI_JOB_DONE))
         return 1;
+    if (word != fmi_job_word(m->ticket, FMI_JOB_OPEN))
+        return FM_ECORRUPT; /* no worker would come */
     int rc = fmi_ranges_done(&m->ranges);
     if (rc == 1)
         fmi_job_finish(&m->pool->view, m->slot, m->ticket);
@@ -106,7 +106,7 @@ static int is_hot(const struct fmi_mapping *m)
 {
     uint64_t last_done =
         atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
-    return m->begin_ticks - last_done < fmi_ticks_of_ns(HOT_NS);
+    return m->begin_ticks - last_done < fmi_ticks_of_ns(FMI_SPIN_NS);
 }
 
 /*
@@ -159,7 +159,7 @@ static int let_workers_begin(void *m)
 /* The caller has its core to itself and watches for the end, which tells sooner than a wake. */
 static int spin_until_done(struct fmi_mapping *m)
 {
-    uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(CALLER_SPIN_NS);
+    uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(FMI_SPIN_NS);
     int rc = 0;
     do
         rc = await_leaving(m) ? 1 : fmi_ranges_done(&m->ranges);

@@ -18,7 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { UNEXPLAINED_ATTEMPTS = 3, PIECE_CUT = 8 };
+enum { UNEXPLAINED_ATTEMPTS = 3 };
 
 struct attempts { /* progress->attempts */
     uint32_t count, tag, counted;
@@ -166,11 +166,13 @@ int64_t fmi_blame_death(struct fmi_runner *r, int64_t next, int64_t end)
     int is_counted = load_attempts(r).counted == (death->starts & 0xffffff);
     if (death->how == FMI_DEATH_LATE || is_counted || atomic_load(&p->calling) != death->starts)
         return next; /* it died before or after the functions of this chunk */
-    int64_t piece = atomic_load(&p->piece);
+    int64_t piece = atomic_load(&p->piece), most = r->plan->max_call;
+    if (most > 0 && (piece == 0 || piece > most))
+        piece = most; /* no call had more items than that */
     if (r->plan->kind != FMI_FN_CHUNK || piece == 1 || end - next == 1)
         return blame_item(r, next, death);
     if (piece == 0 || piece > end - next)
         piece = end - next;
-    atomic_store(&p->piece, piece < PIECE_CUT ? 1 : piece / PIECE_CUT);
+    atomic_store(&p->piece, piece < FMI_PIECE_CUT ? 1 : piece / FMI_PIECE_CUT);
     return next;
 }

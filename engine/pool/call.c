@@ -6,10 +6,11 @@
 #include "run.h"
 
 enum {
-    PIECE_CUT = 8,
     BLOCK = 256,            /* items between two looks at `stop` */
     MIN_FACTOR_NS = 1000000 /* a limit derived from the median is never shorter */
 };
+
+#define MAX_FACTOR_NS 9e18 /* beyond, a limit is none */
 
 static _Thread_local struct fmi_runner *current;
 static struct fmi_runner *serving; /* of a worker; for threads that its function started */
@@ -55,7 +56,9 @@ static int64_t limit_of(const struct fmi_runner *r, int64_t count)
         atomic_load_explicit(&r->job->median_ns, memory_order_relaxed); /* an estimate */
     if (r->plan->factor > 0 && median_ns > 0) {
         double by_median = r->plan->factor * (double)median_ns * (double)count;
-        int64_t limit = by_median < MIN_FACTOR_NS ? MIN_FACTOR_NS : (int64_t)by_median;
+        int64_t limit = by_median < MIN_FACTOR_NS   ? MIN_FACTOR_NS
+                        : by_median > MAX_FACTOR_NS ? INT64_MAX
+                                                    : (int64_t)by_median;
         limit_ns = limit_ns == 0 || limit < limit_ns ? limit : limit_ns;
     }
     return limit_ns;
@@ -234,7 +237,7 @@ static int call_chunk(struct fmi_runner *r, int64_t item, int64_t count)
 /* A piece of more than one item failed by its return value: smaller ones find out which. */
 static void cut_piece(struct fmi_runner *r, int64_t count)
 {
-    int64_t piece = count < PIECE_CUT ? 1 : count / PIECE_CUT;
+    int64_t piece = count < FMI_PIECE_CUT ? 1 : count / FMI_PIECE_CUT;
     atomic_store_explicit(&r->progress->piece, piece, memory_order_release);
     fmi_count(&r->tally->n_reruns, 1);
 }
@@ -268,11 +271,9 @@ static int64_t run_pieces(struct fmi_runner *r, int64_t begin, int64_t item, int
     return item;
 }
 
-int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t end)
+int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
 {
     struct fmi_runner *outer = current;
-    int64_t item =
-        atomic_load_explicit(&r->progress->next, memory_order_relaxed); /* own, set by the caller */
     int is_plain = r->plan->kind == FMI_FN_ITEM && r->plan->n_in == 1 && r->plan->unpacked == 0 &&
                    !has_limit(r);
     current = r;

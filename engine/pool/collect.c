@@ -4,6 +4,7 @@
 #include "mapping.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static int code_of_state(int state)
 {
@@ -48,20 +49,32 @@ static void close_status(const struct fmi_mapping *m)
             m->plan.status[i * m->plan.status_stride] = FM_ITEM_CANCELLED;
 }
 
+/* Why the workers could not do it; what they recorded is dropped. */
+static int settle_error(struct fmi_mapping *m, int code)
+{
+    struct fmi_report ignored = {0};
+    (void)fmi_report_collect(&ignored, fmi_mapping_progress(m), m->pool->view.n_ranks, m->ticket);
+    free(ignored.list);
+    if (code == FM_ENOFUNC || code == FM_ESTALE)
+        return fmi_error(code, "a worker cannot load the function's library: %s",
+                         fm_strerror(code));
+    return fmi_error(code, "a worker could not take part: %s", fm_strerror(code));
+}
+
 int fmi_mapping_collect(struct fmi_mapping *m, struct fmi_report *report)
 {
-    int rc = atomic_load(&m->job->error), n_failed = atomic_load(&m->job->n_failed) != 0;
+    int error = atomic_load(&m->job->error), n_failed = atomic_load(&m->job->n_failed) != 0;
     int was_stopped = atomic_load(&m->job->stop) != INT64_MAX;
-    if (rc == FM_ENOFUNC || rc == FM_ESTALE)
-        return fmi_error(rc, "a worker cannot load the function's library: %s", fm_strerror(rc));
-    if (rc != 0)
-        return fmi_error(rc, "a worker could not take part: %s", fm_strerror(rc));
-    rc = n_failed ? settle_report(m, report) : 0;
+    if (error != 0)
+        return settle_error(m, error);
+    int rc = n_failed ? settle_report(m, report) : 0;
     if (was_stopped)
         close_status(m);
     if (m->is_cancelled)
         return fmi_error(FM_ECANCELLED, "cancelled by the progress callback");
     if (was_stopped && fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
         return fmi_pool_trouble(m->pool); /* items were skipped, and so are all finished */
+    if (was_stopped && rc == 0)
+        return FM_ECORRUPT; /* nobody of ours had a reason to stop it */
     return rc;
 }

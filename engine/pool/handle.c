@@ -31,6 +31,10 @@ int fmi_pool_enter(fm_pool *pool)
     if (rc != 0)
         return rc;
     int phase = (int)(atomic_fetch_add(&pool->use, 1) >> 32);
+    if (atomic_load(&pool->mark) != FMI_HANDLE_LIVE) { /* destroyed since: touch nothing else */
+        atomic_fetch_sub(&pool->use, 1);
+        return fmi_pool_check(pool);
+    }
     if (phase == FMI_PHASE_OPEN)
         return 0;
     fmi_pool_leave(pool);
@@ -59,10 +63,11 @@ void fmi_pool_leave(fm_pool *pool)
 
 void fmi_pool_dismiss(fm_pool *pool)
 {
+    if (pool->has_crew)
+        fmi_crew_command(&pool->crew,
+                         FMI_COMMAND_LEAVE); /* first: the warden believes `left` only then */
     atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
     fmi_park_wake(&pool->view.shm->work);
-    if (pool->has_crew)
-        fmi_crew_command(&pool->crew, FMI_COMMAND_LEAVE);
 }
 
 int fmi_pool_is_inline(const fm_pool *pool)
@@ -75,7 +80,7 @@ int fmi_pool_is_inline(const fm_pool *pool)
 int fmi_pool_trouble(fm_pool *pool)
 {
     int phase = fmi_pool_phase(pool);
-    if (phase == FMI_PHASE_TERMINATED || phase == FMI_PHASE_JOINED)
+    if (phase == FMI_PHASE_TERMINATED)
         return fmi_error(FM_ECANCELLED, "the pool was terminated");
     if (!pool->has_crew)
         return 0;

@@ -8,7 +8,7 @@
  * Handles are never given back to malloc: a destroyed one is kept for the next open, so that a second destroy, or a
  * map on a dead handle, reads a dead mark and gets -EINVAL.
  *
- *   OPEN --close--> CLOSED --join--> JOINED      terminate: from OPEN or CLOSED to TERMINATED --join--> JOINED
+ *   OPEN --close--> CLOSED --terminate--> TERMINATED      and from OPEN to TERMINATED at once
  */
 
 #include "crew.h"
@@ -17,10 +17,11 @@
 
 #include <pthread.h>
 
-#define FMI_HANDLE_LIVE 0x65766c6c6f6f70ull
-#define FMI_HANDLE_DEAD 0x646165646c6f70ull
+#define FMI_HANDLE_LIVE   0x65766c6c6f6f70ull
+#define FMI_HANDLE_ENDING 0x646e656c6f6f70ull /* a thread is destroying it */
+#define FMI_HANDLE_DEAD   0x646165646c6f70ull
 
-enum { FMI_PHASE_OPEN = 1, FMI_PHASE_CLOSED = 2, FMI_PHASE_TERMINATED = 3, FMI_PHASE_JOINED = 4 };
+enum { FMI_PHASE_OPEN = 1, FMI_PHASE_CLOSED = 2, FMI_PHASE_TERMINATED = 3 };
 
 struct fmi_described { /* a function of a module opened after the pool; lives as long as the pool */
     struct fmi_described *next;
@@ -35,10 +36,13 @@ struct fmi_kept_block {
 struct fm_pool {
     _Atomic uint64_t mark;
     struct fm_pool *next; /* of all handles of the process */
-    uint32_t owner;       /* pid of the process that opened it */
-    _Atomic uint64_t
-        use; /* { phase:32, threads inside a map:32 }: one word, so that the last to leave knows */
-    _Atomic int n_waiting; /* of them, for a job slot */
+    _Atomic uint64_t use; /* { phase:32, threads inside a map:32 }: so the last to leave knows */
+    pthread_mutex_t lock; /* for the words at the end */
+
+    int first_cleared; /* what comes before outlives the pool, for late-comers; the rest starts as 0 */
+    uint32_t owner;    /* pid of the process that opened it */
+    uint64_t serial;       /* of the open, in this process */
+    _Atomic int n_waiting; /* threads, for a job slot */
     int n_workers;
     int caller;    /* fm_caller */
     int has_crew;  /* not when the caller is the only worker */
@@ -46,14 +50,13 @@ struct fm_pool {
     struct fmi_crew crew;
     struct fmi_pool_view view;
     char *block; /* the shared parts, between their guards */
-    size_t block_bytes;
     int *cpus;
     struct fmi_modules *modules;
     struct fmi_plan *written;         /* by slot: what its job has; for whoever fills the slot */
     _Atomic uint64_t tickets;         /* maps submitted */
     _Atomic uint64_t last_done_ticks; /* workers spin for a while after it */
 
-    pthread_mutex_t lock; /* for what follows */
+    /* under the lock */
     struct fmi_described *described;
     struct fmi_kept_block *kept_blocks;
     const void *known_function; /* the last function asked for, under known_generation */
@@ -85,6 +88,9 @@ void fmi_pool_dismiss(fm_pool *pool);
 
 /* 1 inside a function, in a worker or in a caller that works, for a pool that was not opened there: maps run inline. */
 int fmi_pool_is_inline(const fm_pool *pool);
+
+/* The pool on which this thread maps now, innermost; NULL: none. */
+const fm_pool *fmi_pool_mapping(void);
 
 /* Why maps on this pool cannot go on: 0, FM_ECANCELLED terminated, FM_EBROKEN. */
 int fmi_pool_trouble(fm_pool *pool);

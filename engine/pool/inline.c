@@ -20,7 +20,8 @@ struct inline_map {
 static int code_of(const struct fmi_report *report)
 {
     if (report->n == 0)
-        return 0;
+        return report->n_lost > 0 ? fmi_error(-ENOMEM, "no memory for the records of a nested map")
+                                  : 0;
     return fmi_error(FM_ETASK, "item %lld failed in a nested map", (long long)report->list[0].item);
 }
 

@@ -18,6 +18,8 @@ enum {
     FACTOR_TICK_NS = 10000000,
 };
 
+#define END_TIMEOUT_NS FM_SECONDS(5)
+
 static int64_t tick_of(const struct fmi_plan *plan)
 {
     int64_t tick_ns = plan->limit_ns > 0 ? plan->limit_ns / 10 : FACTOR_TICK_NS;
@@ -46,6 +48,8 @@ static int leave_to_pool(struct fmi_mapping *m, int rc)
 {
     fmi_pool_keep_block(m->pool, m->arg_block);
     fmi_pool_keep_block(m->pool, m->undo_block);
+    if (m->pool->has_crew) /* the caller may free its arrays when this returns */
+        fmi_crew_await_end(&m->pool->crew, END_TIMEOUT_NS);
     if (rc != FM_ECORRUPT)
         return rc;
     return fmi_error(rc, "a worker overwrote the pool's control memory; the pool is terminated");
@@ -82,7 +86,7 @@ static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_
     m.is_cancelled = 0;
     if (m.opts->progress != NULL) {
         m.begin_ns = fmi_now_ns();
-        m.report_ns = m.begin_ns + fmi_mapping_report_interval(&m);
+        m.report_ns = fmi_deadline_after(fmi_mapping_report_interval(&m));
     }
     fmi_mapping_prefetch(pool);
     int rc = fmi_plan_prepare(&m.plan, request, pool->view.n_ranks);
@@ -106,6 +110,28 @@ static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_
     return rc;
 }
 
+static _Thread_local const fm_pool *mapping;
+
+const fm_pool *fmi_pool_mapping(void)
+{
+    return mapping;
+}
+
+static int map_inside(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
+{
+    const fm_pool *outer = mapping;
+    mapping = pool;
+    int rc = run_map(pool, request, report);
+    mapping = outer;
+    return rc;
+}
+
+/* A handle's address comes again with the next pool, its serial number does not. Inline, the handle is not this process's. */
+static uint64_t report_key(const fm_pool *pool)
+{
+    return fmi_pool_is_inline(pool) ? (uintptr_t)pool : pool->serial;
+}
+
 static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_map_opts *opts)
 {
     static const fm_map_opts defaults = {.struct_size = sizeof(fm_map_opts)};
@@ -120,18 +146,21 @@ static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_ma
     }
     if (rc != 0)
         return rc;
+    uint64_t key = 0;
     if (fmi_pool_is_inline(pool)) {
+        key = report_key(pool);
         rc = fmi_inline_map(&request, &report);
     } else {
         rc = fmi_pool_enter(pool);
         if (rc != 0)
             return rc;
-        rc = run_map(pool, &request, &report);
+        key = report_key(pool);
+        rc = map_inside(pool, &request, &report);
         atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(),
                               memory_order_relaxed); /* a hint */
         fmi_pool_leave(pool);
     }
-    fmi_report_keep(pool, &report);
+    fmi_report_keep(key, &report);
     return rc;
 }
 
@@ -195,7 +224,7 @@ int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n)
         return rc;
     if (n < 0 || (n > 0 && list == NULL))
         return fmi_error(-EINVAL, "list is NULL or n is negative");
-    const struct fmi_report *report = fmi_report_kept(pool);
+    const struct fmi_report *report = fmi_report_kept(report_key(pool));
     if (report == NULL)
         return 0;
     int64_t n_copied = n < report->n ? n : report->n;

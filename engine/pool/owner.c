@@ -30,7 +30,7 @@ uint32_t fmi_owner_become(void)
     return (uint32_t)getpid();
 }
 
-/* A handle of the parent's, seen in a child, is live and not ours: it is left alone. */
+/* What late-comers may still touch, count and lock, outlives the pool. A handle of the parent's, seen in a child, is live and not ours: it is left alone. */
 fm_pool *fmi_owner_new_handle(void)
 {
     fm_pool *found;
@@ -41,10 +41,10 @@ fm_pool *fmi_owner_new_handle(void)
             break;
     }
     if (found != NULL) {
-        fm_pool *next = found->next;
-        memset(found, 0, sizeof *found);
-        found->next = next;
+        memset((char *)found + offsetof(fm_pool, first_cleared), 0,
+               sizeof *found - offsetof(fm_pool, first_cleared));
     } else if ((found = calloc(1, sizeof *found)) != NULL) {
+        pthread_mutex_init(&found->lock, NULL);
         found->next = handles;
         handles = found;
     }

@@ -2,12 +2,13 @@
 /* Opening, closing, terminating, joining and destroying a pool; its counters. */
 #include "clock.h"
 #include "error.h"
+#include "guarded.h"
 #include "handle.h"
 #include "heap.h"
-#include "memory.h"
 #include "owner.h"
 #include "prepare.h"
 #include "process.h"
+#include "record.h"
 #include "run.h"
 #include "topo.h"
 
@@ -18,7 +19,7 @@
 
 #define START_TIMEOUT_NS FM_SECONDS(60)
 #define END_TIMEOUT_NS   FM_SECONDS(5)
-enum { GUARD_BYTES = 65536, LINE_BYTES = 64 };
+enum { LINE_BYTES = 64 };
 
 /* ---- options -------------------------------------------------------------------------------- */
 
@@ -96,22 +97,15 @@ static void lay_out(fm_pool *pool, char *at)
     view->is_isolated = pool->caller != FM_CALLER_WORKS;
 }
 
-/* Control words lie between inaccessible pages, far from user data: the first of the walls against stray writes. */
 static int make_shared(fm_pool *pool)
 {
     lay_out(pool, NULL);
     size_t bytes = (size_t)((char *)pool->view.crew - (char *)pool->view.shm) +
                    fmi_crew_bytes(pool->n_workers);
-    void *block;
-    pool->block_bytes = (bytes + 2 * GUARD_BYTES + GUARD_BYTES - 1) / GUARD_BYTES * GUARD_BYTES;
-    int rc = fmi_heap_alloc(&block, pool->block_bytes, FMI_HEAP_ZERO);
+    int rc = fmi_guarded_take(&pool->block, bytes);
     if (rc != 0)
         return rc;
-    pool->block = block;
-    lay_out(pool, pool->block + GUARD_BYTES);
-    rc = fmi_sys_protect_none(pool->block, GUARD_BYTES);
-    if (rc == 0)
-        rc = fmi_sys_protect_none(pool->block + pool->block_bytes - GUARD_BYTES, GUARD_BYTES);
+    lay_out(pool, pool->block);
     struct fmi_pool_shm *shm = pool->view.shm;
     shm->magic = FMI_POOL_MAGIC;
     shm->layout = FMI_POOL_LAYOUT;
@@ -120,16 +114,18 @@ static int make_shared(fm_pool *pool)
     fmi_park_init(&shm->done);
     for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
         atomic_store(&shm->jobs[slot].word, fmi_job_word(0, FMI_JOB_FREE));
-    return rc;
+    return 0;
 }
 
-static void free_shared(fm_pool *pool)
+/* Records of maps that were not collected. */
+static void free_records(fm_pool *pool)
 {
-    if (pool->block == NULL)
-        return;
-    fmi_sys_unprotect(pool->block, GUARD_BYTES);
-    fmi_sys_unprotect(pool->block + pool->block_bytes - GUARD_BYTES, GUARD_BYTES);
-    (void)fmi_heap_free(pool->block);
+    struct fmi_report ignored = {0};
+    for (int slot = 0; pool->block != NULL && slot < FMI_POOL_JOBS; slot++)
+        if (fmi_report_drop(&ignored, &pool->view.progress[slot * pool->n_workers],
+                            pool->n_workers) != 0)
+            break; /* overwritten: they stay until the family ends */
+    free(ignored.list);
 }
 
 /* ---- open ----------------------------------------------------------------------------------- */
@@ -184,21 +180,38 @@ static void free_handle(fm_pool *pool)
     }
     if (pool->has_crew)
         fmi_crew_close(&pool->crew);
-    free_shared(pool);
+    free_records(pool);
+    fmi_guarded_give(pool->block);
     fmi_modules_free(pool->modules);
     free(pool->cpus);
     free(pool->written);
-    pthread_mutex_destroy(&pool->lock);
     atomic_store(&pool->mark, FMI_HANDLE_DEAD);
+}
+
+/* The count beside the phase is kept: a thread that came too late may be taking itself off it. */
+static void set_phase(fm_pool *pool, int phase)
+{
+    uint64_t use = atomic_load(&pool->use);
+    while (!atomic_compare_exchange_weak(&pool->use, &use, (uint64_t)phase << 32 | (uint32_t)use))
+        ;
+}
+
+static void advance_phase(fm_pool *pool, int phase)
+{
+    uint64_t use = atomic_load(&pool->use);
+    while ((int)(use >> 32) < phase &&
+           !atomic_compare_exchange_weak(&pool->use, &use, (uint64_t)phase << 32 | (uint32_t)use))
+        ;
 }
 
 static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
 {
+    static _Atomic uint64_t n_opened; /* private to the process */
     pool->owner = fmi_owner_become();
+    pool->serial = atomic_fetch_add(&n_opened, 1) + 1;
     pool->caller = o->caller == 0 ? FM_CALLER_SLEEPS : o->caller;
-    pthread_mutex_init(&pool->lock, NULL);
     pool->is_nested = fmi_runner_current() != NULL;
-    atomic_store(&pool->use, (uint64_t)FMI_PHASE_OPEN << 32);
+    set_phase(pool, FMI_PHASE_OPEN);
     int rc = pool->n_workers = count_workers(o);
     if (rc > 0)
         rc = choose_cpus(pool, o);
@@ -239,14 +252,6 @@ int fm_pool_open(fm_pool **out, const fm_pool_opts *opts)
 
 /* ---- end ------------------------------------------------------------------------------------ */
 
-static void advance_phase(fm_pool *pool, int phase)
-{
-    uint64_t use = atomic_load(&pool->use);
-    while ((int)(use >> 32) < phase &&
-           !atomic_compare_exchange_weak(&pool->use, &use, (uint64_t)phase << 32 | (uint32_t)use))
-        ;
-}
-
 int fm_pool_close(fm_pool *pool)
 {
     int rc = fmi_pool_check(pool);
@@ -260,24 +265,38 @@ int fm_pool_close(fm_pool *pool)
     return 0;
 }
 
-int fm_pool_terminate(fm_pool *pool)
+static void end_now(fm_pool *pool)
 {
-    int rc = fmi_pool_check(pool);
-    if (rc != 0)
-        return rc;
     advance_phase(pool, FMI_PHASE_TERMINATED);
-    for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
-        fmi_job_stop_at(&pool->view.shm->jobs[slot],
-                        0); /* a caller that works stops between items */
+    for (int slot = 0; slot < FMI_POOL_JOBS; slot++) /* a caller that works stops between items */
+        fmi_job_stop_at(&pool->view.shm->jobs[slot], 0);
     if (pool->has_crew)
         fmi_crew_command(&pool->crew, FMI_COMMAND_KILL);
     fmi_park_wake(&pool->view.shm->done);
+}
+
+int fm_pool_terminate(fm_pool *pool)
+{
+    int rc = fmi_pool_check(pool);
+    if (rc == 0)
+        end_now(pool);
+    return rc;
+}
+
+/* A map of this thread would wait for the wait. */
+static int check_outside(const fm_pool *pool)
+{
+    if (fmi_pool_mapping() == pool)
+        return fmi_error(-EDEADLK,
+                         "called from a map on the same pool, by its callback or function");
     return 0;
 }
 
 int fm_pool_join(fm_pool *pool, int64_t timeout)
 {
     int rc = fmi_pool_check(pool);
+    if (rc == 0)
+        rc = check_outside(pool);
     if (rc != 0)
         return rc;
     if (fmi_pool_phase(pool) == FMI_PHASE_OPEN)
@@ -303,10 +322,15 @@ int fm_pool_destroy(fm_pool *pool)
 {
     if (pool == NULL)
         return 0;
+    uint64_t live = FMI_HANDLE_LIVE;
     int rc = fmi_pool_check(pool);
+    if (rc == 0)
+        rc = check_outside(pool);
     if (rc != 0)
         return rc;
-    fm_pool_terminate(pool);
+    if (!atomic_compare_exchange_strong(&pool->mark, &live, FMI_HANDLE_ENDING))
+        return fmi_error(-EINVAL, "another thread destroys the pool");
+    end_now(pool);
     await_maps(pool);
     if (pool->has_crew && fmi_crew_join(&pool->crew, END_TIMEOUT_NS) != 0) {
         fmi_sys_pidfd_kill(

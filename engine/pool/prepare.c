@@ -75,8 +75,8 @@ static int overlap(const struct fmi_array_view *a, const struct fmi_array_view *
 
 static int same_rows(const struct fmi_array_view *a, const struct fmi_array_view *b)
 {
-    return a->data == b->data && a->strides[0] == b->strides[0] && a->row_bytes == b->row_bytes &&
-           a->row_is_packed && b->row_is_packed;
+    return a->n_items == b->n_items && a->data == b->data && a->strides[0] == b->strides[0] &&
+           a->row_bytes == b->row_bytes && a->row_is_packed && b->row_is_packed;
 }
 
 static int check_overlap(const struct fmi_array_view *in, const struct fmi_array_view *out, int k,

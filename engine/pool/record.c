@@ -17,8 +17,10 @@ void fmi_record_append(struct fmi_progress_shm *progress, const fm_failure *fail
     /* relaxed: this process, or its dead predecessor, wrote it */
     struct fmi_record_block_shm *block =
         atomic_load_explicit(&progress->records, memory_order_relaxed);
+    if (block != NULL && !fmi_heap_is_block(block, sizeof *block))
+        block = NULL; /* overwritten by some function: what it held is lost, the worker is not */
     if (block == NULL ||
-        atomic_load_explicit(&block->n, memory_order_relaxed) == FMI_RECORDS_PER_BLOCK) {
+        atomic_load_explicit(&block->n, memory_order_relaxed) >= FMI_RECORDS_PER_BLOCK) {
         void *fresh;
         if (fmi_heap_alloc(&fresh, sizeof *block, FMI_HEAP_ZERO) != 0) {
             atomic_fetch_add_explicit(&progress->n_lost, 1, memory_order_relaxed);
@@ -42,6 +44,8 @@ static int add_records(struct fmi_report *out, const struct fmi_record_block_shm
     if (list == NULL)
         return -ENOMEM;
     memcpy(list + out->n, block->list, n * sizeof *list);
+    for (uint32_t i = 0; i < n; i++)
+        list[out->n + i].note[sizeof list->note - 1] = '\0'; /* it is shown as text */
     out->list = list;
     out->n += n;
     return 0;
@@ -54,7 +58,7 @@ static int collect_list(struct fmi_report *out, struct fmi_progress_shm *progres
         atomic_load_explicit(&progress->records, memory_order_acquire);
     int rc = 0;
     for (uint64_t n_blocks = 0; block != NULL && rc == 0; n_blocks++) {
-        if (n_blocks > UINT32_MAX || !fmi_heap_contains(block, sizeof *block))
+        if (n_blocks > UINT32_MAX || !fmi_heap_is_block(block, sizeof *block))
             return FM_ECORRUPT;
         uint32_t n = atomic_load_explicit(&block->n, memory_order_acquire);
         if (n > FMI_RECORDS_PER_BLOCK)
@@ -82,6 +86,17 @@ int fmi_report_collect(struct fmi_report *out, struct fmi_progress_shm *progress
     return rc;
 }
 
+int fmi_report_drop(struct fmi_report *scratch, struct fmi_progress_shm *progress, int n_ranks)
+{
+    int rc = 0;
+    for (int rank = 0; rank < n_ranks && rc == 0; rank++) {
+        scratch->n = 0;
+        rc = collect_list(scratch, &progress[rank]);
+        atomic_store(&progress[rank].records, NULL);
+    }
+    return rc;
+}
+
 static int compare_records(const void *a, const void *b)
 {
     const fm_failure *x = a, *y = b;
@@ -104,7 +119,7 @@ void fmi_report_sort(struct fmi_report *report)
 
 /* Per thread, freed when the thread ends: what pthread keys are for. */
 struct kept {
-    const void *pool;
+    uint64_t pool;
     struct fmi_report report;
 };
 static pthread_key_t kept_key;
@@ -122,7 +137,7 @@ static void make_kept_key(void)
     pthread_key_create(&kept_key, free_kept);
 }
 
-void fmi_report_keep(const void *pool, struct fmi_report *report)
+void fmi_report_keep(uint64_t pool, struct fmi_report *report)
 {
     static _Thread_local int has_kept; /* spares maps without failures the key */
     if (report->n == 0 && !has_kept)
@@ -140,7 +155,7 @@ void fmi_report_keep(const void *pool, struct fmi_report *report)
     *kept = (struct kept){.pool = pool, .report = *report};
 }
 
-const struct fmi_report *fmi_report_kept(const void *pool)
+const struct fmi_report *fmi_report_kept(uint64_t pool)
 {
     pthread_once(&kept_once, make_kept_key);
     struct kept *kept = pthread_getspecific(kept_key);

@@ -37,11 +37,13 @@ struct fmi_report {
 /* Collects n_ranks lists into `out` and frees their blocks. Adds to what `out` has. -ENOMEM; FM_ECORRUPT. */
 int fmi_report_collect(struct fmi_report *out, struct fmi_progress_shm *progress, int n_ranks,
                        uint64_t ticket);
+/* Frees the blocks of n_ranks lists, whatever job they are of. 0, FM_ECORRUPT. `scratch` is used meanwhile. */
+int fmi_report_drop(struct fmi_report *scratch, struct fmi_progress_shm *progress, int n_ranks);
 /* Sorts, drops repetitions. */
 void fmi_report_sort(struct fmi_report *report);
 
-/* This thread's last report: kept until its next map. The pool is only compared. */
-void fmi_report_keep(const void *pool, struct fmi_report *report);
-const struct fmi_report *fmi_report_kept(const void *pool);
+/* This thread's last report: kept until its next map. `pool` is a number that tells pools apart. */
+void fmi_report_keep(uint64_t pool, struct fmi_report *report);
+const struct fmi_report *fmi_report_kept(uint64_t pool);
 
 #endif

@@ -152,6 +152,14 @@ static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int6
         r->between(r->between_arg);
 }
 
+/* From here on a death is blamed on an item of the chunk; and the warden sees that this process came so far. */
+static void begin_calling(struct fmi_runner *r)
+{
+    atomic_store_explicit(&r->progress->calling, r->starts, memory_order_release);
+    if (r->worker != NULL)
+        atomic_store_explicit(&r->worker->called, r->starts, memory_order_release);
+}
+
 static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
 {
     struct fmi_progress_shm *p = r->progress;
@@ -161,14 +169,14 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
         finish_chunk(r, begin, begin, end);
         return;
     }
-    if (r->plan->undo != NULL)
-        fmi_undo_save(r, begin, end);
     uint64_t start = is_timed ? fmi_ticks() : 0;
     if (is_timed)
         atomic_store_explicit(&p->begin_ticks, start, memory_order_relaxed); /* for records */
     atomic_store_explicit(&p->next, begin, memory_order_relaxed);
-    atomic_store_explicit(&p->calling, r->starts, memory_order_relaxed);
-    int64_t item = fmi_runner_call(r, begin, end);
+    begin_calling(r); /* before the rows are saved: a crash in that is to have an end, too */
+    if (r->plan->undo != NULL)
+        fmi_undo_save(r, begin, end);
+    int64_t item = fmi_runner_call(r, begin, begin, end);
     if (is_timed)
         adapt_want(r, span->hi - span->lo, fmi_ticks() - start);
     finish_chunk(r, begin, item, end);
@@ -187,9 +195,9 @@ static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
     if (r->plan->undo != NULL && atomic_load(&r->progress->undo_of) != begin)
         fmi_undo_save(r, begin, end);
     atomic_store(&r->progress->next, next);
-    atomic_store(&r->progress->calling, r->starts);
+    begin_calling(r);
     FMI_FAULT("run.lost_chunk");
-    int64_t item = fmi_runner_call(r, begin, end);
+    int64_t item = fmi_runner_call(r, begin, next, end);
     finish_chunk(r, begin, item, end);
 }
 

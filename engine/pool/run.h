@@ -48,8 +48,8 @@ void fmi_runner_fini(struct fmi_runner *r);
  */
 int fmi_runner_run(struct fmi_runner *r, int resume);
 
-/* call.c: runs items [begin, end) of the chunk in flight, failures included; ends early at `stop`. Returns the first not run. */
-int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t end);
+/* call.c: runs items [item, end) of the chunk that begins at `begin`, failures included; ends early at `stop`. Returns the first not run. */
+int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end);
 
 /* The runner whose function this thread is in, or the worker's for a thread that the function started; NULL outside. */
 struct fmi_runner *fmi_runner_current(void);
@@ -60,6 +60,7 @@ void fmi_note_take(const struct fmi_runner *r, int64_t item, char text[96]);
 void fmi_note_reset(const struct fmi_runner *r);
 
 /* blame.c */
+enum { FMI_PIECE_CUT = 8 }; /* a failing chunk is tried again in such parts */
 enum { FMI_VERDICT_AGAIN = 1, FMI_VERDICT_GIVE_UP = 2 };
 /* The function returned `code` for `item`, alone. GIVE_UP: a record was written, go on with the next item. */
 int fmi_blame_return(struct fmi_runner *r, int64_t item, int code);

@@ -14,13 +14,12 @@
 
 #include <unistd.h>
 
-enum { SPIN_NS = 50000 };
-
 struct server { /* private to the worker */
     const struct fmi_pool_view *view;
     int rank;
     uint32_t starts;
     int host_cpu;
+    uint64_t left[FMI_POOL_JOBS]; /* what `left` of the own lines says, without their cost */
 };
 
 static struct fmi_job_shm *job_at(const struct server *s, int slot)
@@ -63,7 +62,8 @@ static void take_part(struct server *s, struct fmi_runner *runner, int slot, uin
     if (rc != 0)
         fmi_job_finish(s->view, slot, ticket);
     s->host_cpu = runner->plan->host_cpu;
-    /* release: the last c3 first; pairs with find_job of a successor */
+    s->left[slot] = ticket;
+    /* release: the last c3 first; pairs with remember_left of a successor */
     atomic_store_explicit(&own_line(s, slot)->left, ticket, memory_order_release);
 }
 
@@ -80,6 +80,7 @@ static void visit(struct server *s, int slot, uint64_t ticket, int resume)
         take_part(s, &runner, slot, ticket, resume);
     FMI_FAULT("serve.leave");
     atomic_store_explicit(inside, 0, memory_order_release); /* pairs with is_deserted */
+    FMI_FAULT("serve.left");
     /* pairs with await_leaving */
     atomic_store_explicit(&s->view->tallies[s->rank].left, ticket, memory_order_release);
     fmi_runner_fini(&runner);
@@ -99,7 +100,7 @@ static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
         if (fmi_job_state(word) != FMI_JOB_OPEN)
             continue;
         *any_open = 1;
-        if (atomic_load_explicit(&own_line(s, slot)->left, memory_order_acquire) == candidate)
+        if (s->left[slot] == candidate)
             continue;
         if (found < 0 || candidate < *ticket) {
             found = slot;
@@ -107,6 +108,13 @@ static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
         }
     }
     return found;
+}
+
+/* The jobs that this rank has left are left for good, whoever has it. */
+static void remember_left(struct server *s)
+{
+    for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
+        s->left[slot] = atomic_load_explicit(&own_line(s, slot)->left, memory_order_acquire);
 }
 
 /* What the predecessor of this process was in the middle of: one job at most, but words can be overwritten. */
@@ -135,13 +143,14 @@ static void sleep_until_published(struct server *s, uint32_t seen)
     int is_on_host_core =
         s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
     fmi_sys_flush_output();
-    fmi_park(&s->view->shm->work, seen, is_on_host_core ? 0 : SPIN_NS, FMI_NEVER);
+    fmi_park(&s->view->shm->work, seen, is_on_host_core ? 0 : FMI_SPIN_NS, FMI_NEVER);
     prefetch_latest(s);
 }
 
 void fmi_pool_serve(int rank, uint32_t starts, void *arg)
 {
     struct server server = {.view = arg, .rank = rank, .starts = starts, .host_cpu = -1};
+    remember_left(&server);
     resume(&server);
     for (;;) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);

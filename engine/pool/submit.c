@@ -94,8 +94,6 @@ void fmi_mapping_free_slot(struct fmi_mapping *m)
     /* release: what was collected is no longer needed; pairs with the exchange in try_take */
     atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE),
                           memory_order_release);
-    if (atomic_load(FMI_POOL_CLOSING(shm)) != 0)
-        fmi_park_wake(&shm->work); /* the last job may be gone: workers leave */
     if (atomic_load_explicit(&m->pool->n_waiting, memory_order_relaxed) != 0)
         fmi_park_wake(
             &shm->done); /* for a slot; one who begins to wait just now looks again soon */
@@ -179,6 +177,7 @@ int fmi_mapping_fill(struct fmi_mapping *m, fmi_any_fn *fn)
     clear_status(m);
     m->plan.host_cpu = m->pool->view.is_isolated ? fmi_sys_current_cpu() : -1;
     write_plan(m);
+    m->plan.fn = fn; /* a caller that works has it already */
     reset_job(m->job, (uint32_t)m->pool->view.is_isolated);
     m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, m->plan.n_grains);
     fmi_ranges_init(&m->ranges);

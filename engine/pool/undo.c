@@ -19,6 +19,8 @@ void fmi_undo_save(struct fmi_runner *r, int64_t begin, int64_t end)
 {
     const struct fmi_array_view *out = &r->views[FM_MAX_COLUMNS];
     char *copy = undo_buffer(r);
+    if (r->views == NULL)
+        return; /* the runner could not be prepared: nothing will be called either */
     atomic_store(&r->progress->undo_of, -1); /* seq_cst: before the copy is overwritten */
     for (int64_t i = begin; i < end; i++)
         fmi_row_gather(out, i, copy + (i - begin) * (int64_t)out->row_bytes);
@@ -30,7 +32,7 @@ void fmi_undo_restore(struct fmi_runner *r, int64_t begin, int64_t from, int64_t
 {
     const struct fmi_array_view *out = &r->views[FM_MAX_COLUMNS];
     const char *copy = undo_buffer(r);
-    if (r->plan->undo == NULL || atomic_load(&r->progress->undo_of) != begin)
+    if (r->plan->undo == NULL || r->views == NULL || atomic_load(&r->progress->undo_of) != begin)
         return;
     for (int64_t i = from; i < end; i++)
         fmi_row_scatter(out, i, copy + (i - begin) * (int64_t)out->row_bytes);

@@ -99,9 +99,12 @@ static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
         uint32_t seen = fmi_park_seen(&shm->events);
         uint32_t life = atomic_load(&shm->life.word);
         int rc = check_ready(crew);
-        if (rc != 0) {
-            crew->life_value = life;
-            return rc < 0 ? rc : 0;
+        if (rc < 0)
+            return rc;
+        if (rc == 1) { /* `life` may have been read before it began */
+            crew->life_value = life = atomic_load(&shm->life.word);
+            if ((life & FMI_LIFE_OVER) == 0)
+                return 0;
         }
         if ((life & FMI_LIFE_OVER) != 0)
             return fmi_error(FM_EBROKEN, "the warden died while the pool started");
@@ -157,11 +160,36 @@ int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
     return fmi_sys_await_pidfd(crew->warden_pidfd, fmi_deadline_after(timeout));
 }
 
-void fmi_crew_close(struct fmi_crew *crew)
+/* For a warden that was killed: its workers are dead or dying, and nobody else reaps them for us to know. */
+static void recover_heap(struct fmi_crew *crew)
 {
     fmi_heap_recover(crew->warden_pid);
-    for (int rank = crew->plan.first; rank < crew->plan.n; rank++)
-        fmi_heap_recover((int)atomic_load(&crew->plan.shm->workers[rank].pid));
+    for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
+        int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
+        if (pid > 1 && pid != getpid())
+            fmi_heap_recover(pid);
+    }
+}
+
+/* The warden is not reaped: it may still be waited for. */
+void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout)
+{
+    int64_t deadline_ns = fmi_deadline_after(timeout);
+    (void)fmi_sys_await_end(crew->warden_pidfd, deadline_ns);
+    for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
+        int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
+        int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
+        if (pidfd < 0)
+            continue; /* it is gone */
+        (void)fmi_sys_await_end(pidfd, deadline_ns);
+        close(pidfd);
+    }
+}
+
+void fmi_crew_close(struct fmi_crew *crew)
+{
+    if (atomic_load(&crew->plan.shm->state) != FMI_CREW_OVER) /* else the warden has done it */
+        recover_heap(crew);
     close(crew->warden_pidfd);
     close(crew->bell);
     crew->warden_pidfd = crew->bell = -1;

@@ -81,7 +81,7 @@ struct fmi_worker_shm {
     alignas(64) _Atomic uint32_t ready;
     _Atomic uint32_t left;
     _Atomic int32_t init_code; /* of an initializer that failed */
-    uint32_t pad;
+    _Atomic uint32_t called;   /* it has come as far as a function */
     _Atomic uint64_t call; /* odd: a call with a limit is running; each call has its own number */
     _Atomic int64_t limit_ns;
     alignas(64) struct fmi_fault_shm fault;
@@ -151,6 +151,9 @@ int fmi_crew_is_alive(const struct fmi_crew *crew);
 
 /* Waits for the warden's end and reaps it: 0, -ETIMEDOUT. */
 int fmi_crew_join(struct fmi_crew *crew, int64_t timeout);
+
+/* Waits until no process of a crew that was told to end, or whose warden died, can write to memory any more. */
+void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout);
 
 /* After the join: closes what the handle holds. */
 void fmi_crew_close(struct fmi_crew *crew);

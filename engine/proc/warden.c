@@ -23,15 +23,18 @@
 #include <unistd.h>
 
 enum {
+    MOST_AT_ONCE = 64,
     MAX_START_DEATHS = 8, /* in a row, and two for each worker, before a crew is broken */
     RETRY_FORK_MS = 20,
     GIVE_UP_FORK_MS = 5000,
 };
 #define GIVE_UP_START_NS FM_SECONDS(5)
+#define USEFUL_LIFE_NS   FM_SECONDS(1)
 
 struct ward {  /* one worker, as the warden knows it */
     pid_t pid; /* 0: none */
     uint32_t starts;
+    int64_t begin_ns;
     uint64_t call;        /* the limited call that was seen running */
     int64_t call_ns;      /* for how long */
     uint64_t killed_call; /* killed because of that call; 0: not killed */
@@ -42,6 +45,7 @@ struct warden {
     struct fmi_crew_shm *shm;
     struct ward *wards; /* by rank */
     int host_pidfd, bell, children;
+    int n_buried;            /* in the last round */
     int start_deaths;        /* in a row */
     int64_t start_deaths_ns; /* when the row began */
     int64_t fork_failing_ns; /* since when; 0: it is not */
@@ -93,7 +97,7 @@ static int start_worker(struct warden *w, int rank)
         fmi_worker_run(w->plan, rank, starts, self);
     if (pid < 0)
         return pid;
-    *ward = (struct ward){.pid = pid, .starts = starts};
+    *ward = (struct ward){.pid = pid, .starts = starts, .begin_ns = fmi_now_ns()};
     atomic_store(&shared->pid, (uint32_t)pid);
     return 0;
 }
@@ -102,8 +106,8 @@ static void start_missing(struct warden *w)
 {
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
         struct ward *ward = &w->wards[rank];
-        int has_left =
-            ward->starts != 0 && atomic_load(&w->shm->workers[rank].left) == ward->starts;
+        int has_left = atomic_load(&w->shm->command) != FMI_COMMAND_RUN && ward->starts != 0 &&
+                       atomic_load(&w->shm->workers[rank].left) == ward->starts;
         if (ward->pid != 0 || has_left)
             continue;
         int rc = start_worker(w, rank);
@@ -130,9 +134,10 @@ static uint32_t how_it_died(struct warden *w, int rank, const struct fmi_exit *e
         return atomic_load(&w->shm->workers[rank].call) == ward->killed_call ? FMI_DEATH_TIMEOUT
                                                                              : FMI_DEATH_LATE;
     uint64_t kills = fmi_sys_cgroup_oom_kills();
-    uint32_t how = kills > w->oom_kills ? FMI_DEATH_OOM : FMI_DEATH_SIGNAL;
-    w->oom_kills = kills;
-    return how;
+    if (kills <= w->oom_kills)
+        return FMI_DEATH_SIGNAL;
+    w->oom_kills++; /* two may have been killed at once */
+    return FMI_DEATH_OOM;
 }
 
 static void publish_death(struct warden *w, int rank, const struct fmi_exit *end)
@@ -152,7 +157,7 @@ static void publish_death(struct warden *w, int rank, const struct fmi_exit *end
 }
 
 /*
- * Workers that die before they are ready, one after the other, will not do better. Unless someone kills them from outside: such
+ * Workers that die before they came to a function, one after the other, will not do better. Unless someone kills them from outside: such
  * a storm may strike twenty starts in a row and be over a moment later, so it is given time.
  */
 static void count_start_death(struct warden *w, int signal)
@@ -170,8 +175,10 @@ static void bury_worker(struct warden *w, int rank)
     struct fmi_worker_shm *shared = &w->shm->workers[rank];
     struct ward *ward = &w->wards[rank];
     struct fmi_exit end;
-    int was_ready = atomic_load(&shared->ready) == ward->starts;
-    int has_left = atomic_load(&shared->left) == ward->starts;
+    int was_useful = atomic_load(&shared->called) == ward->starts ||
+                     fmi_now_ns() - ward->begin_ns > USEFUL_LIFE_NS;
+    int has_left = atomic_load(&shared->left) == ward->starts &&
+                   atomic_load(&w->shm->command) != FMI_COMMAND_RUN;
     fmi_heap_recover(ward->pid); /* before the reaping: its pid is its own until then */
     if (fmi_sys_reap(ward->pid, &end) != 0)
         return;
@@ -182,20 +189,21 @@ static void bury_worker(struct warden *w, int rank)
     }
     publish_death(w, rank, &end);
     ward->pid = 0;
-    if (was_ready)
+    if (was_useful)
         w->start_deaths = 0;
     else
         count_start_death(w, end.signal);
 }
 
-/* Returns 1 if any process ended. */
+/* Returns how many processes ended; at MOST_AT_ONCE there may be more, after a look at the host. */
 static int bury_the_dead(struct warden *w)
 {
     int any = 0;
-    for (pid_t pid = fmi_sys_ended_child(); pid > 0; pid = fmi_sys_ended_child()) {
+    for (pid_t pid = fmi_sys_ended_child(); pid > 0 && any < MOST_AT_ONCE;
+         pid = fmi_sys_ended_child()) {
         int rank = rank_of(w, pid);
         struct fmi_exit ignored;
-        any = 1;
+        any++;
         if (rank < 0) {
             fmi_sys_reap(pid, &ignored); /* a grandchild whose parent died before it */
             continue;
@@ -266,6 +274,8 @@ static _Noreturn void end_everything(struct warden *w, uint32_t state)
 
 static int poll_timeout_ms(const struct warden *w, int64_t tick_ns)
 {
+    if (w->n_buried == MOST_AT_ONCE)
+        return 0;
     if (w->fork_failing_ns != 0)
         return RETRY_FORK_MS;
     if (tick_ns <= 0)
@@ -279,6 +289,8 @@ static void set_up(struct warden *w)
     fmi_log_set_name("warden");
     fmi_sys_become_subreaper();
     fmi_sys_reset_signals(); /* a host that ignores SIGCHLD would have the kernel reap ours */
+    fmi_sys_allow_stops();   /* or its clock would run on while Ctrl-Z holds the workers */
+    fmi_sys_forget_output(); /* of other threads of the host */
     fmi_sys_stdin_from_null();
     w->wards = calloc((size_t)w->plan->n, sizeof *w->wards);
     w->children = fmi_sys_signalfd(SIGCHLD);
@@ -307,7 +319,8 @@ _Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, int host_pidfd, 
             end_everything(&w, FMI_CREW_OVER);
         fmi_sys_drain(bell);
         fmi_sys_drain(w.children);
-        if (bury_the_dead(&w))
+        w.n_buried = bury_the_dead(&w);
+        if (w.n_buried > 0)
             fmi_sys_kill_children(is_ward, &w);
         uint32_t command = atomic_load(&w.shm->command);
         if (command == FMI_COMMAND_KILL || atomic_load(&w.shm->state) == FMI_CREW_BROKEN)

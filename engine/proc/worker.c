@@ -159,12 +159,13 @@ static int initialize(void)
 
 static void leave(void)
 {
+    FMI_FAULT("worker.leave");
+    atomic_store(&self.shared->left,
+                 self.starts); /* first: a finalizer that crashes is not run again */
     if (self.plan->finalizer != NULL)
         self.plan->finalizer(self.rank, self.plan->init_arg);
     fflush(stdout);
     fflush(stderr);
-    FMI_FAULT("worker.leave");
-    atomic_store(&self.shared->left, self.starts);
     _exit(0);
 }
 

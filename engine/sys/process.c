@@ -50,7 +50,7 @@ int fmi_sys_reap(pid_t pid, struct fmi_exit *out)
     return 0;
 }
 
-int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns)
+int fmi_sys_await_end(int pidfd, int64_t deadline_ns)
 {
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
     for (;;) {
@@ -60,12 +60,19 @@ int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns)
         struct timespec wait = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
         int rc = ppoll(&ended, 1, deadline_ns == FMI_NEVER ? NULL : &wait, NULL);
         if (rc > 0)
-            break;
+            return 0;
         if (rc == 0)
             return -ETIMEDOUT;
         if (errno != EINTR)
             return -errno;
     }
+}
+
+int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns)
+{
+    int rc = fmi_sys_await_end(pidfd, deadline_ns);
+    if (rc != 0)
+        return rc;
     siginfo_t info;
     /* ECHILD: the host ignores SIGCHLD, or reaped it itself */
     (void)waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
@@ -160,6 +167,12 @@ void fmi_sys_stdin_from_null(void)
     close(fd);
 }
 
+void fmi_sys_forget_output(void)
+{
+    __fpurge(stdout);
+    __fpurge(stderr);
+}
+
 void fmi_sys_flush_output(void)
 {
     if (__fpending(stdout) > 0)
@@ -173,6 +186,16 @@ void fmi_sys_block_signals(sigset_t *before)
     pthread_sigmask(SIG_SETMASK, &all, before);
 }
 
+void fmi_sys_allow_stops(void)
+{
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTSTP);
+    sigaddset(&stops, SIGTTIN);
+    sigaddset(&stops, SIGTTOU);
+    pthread_sigmask(SIG_UNBLOCK, &stops, NULL);
+}
+
 void fmi_sys_restore_signals(const sigset_t *before)
 {
     pthread_sigmask(SIG_SETMASK, before, NULL);
@@ -180,9 +203,12 @@ void fmi_sys_restore_signals(const sigset_t *before)
 
 void fmi_sys_reset_signals(void)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number <= SIGRTMAX; number++)
-        sigaction(number, &action, NULL); /* refused for SIGKILL, SIGSTOP and libc's own */
+    struct sigaction action = {.sa_handler = SIG_DFL}, before;
+    for (int number = 1; number <= SIGRTMAX;
+         number++) /* refused for SIGKILL, SIGSTOP, libc's own */
+        if (sigaction(number, NULL, &before) == 0 &&
+            (before.sa_handler != SIG_IGN || number == SIGCHLD))
+            sigaction(number, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGQUIT, &action, NULL);

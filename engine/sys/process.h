@@ -21,6 +21,8 @@ struct fmi_exit {
 pid_t fmi_sys_ended_child(void);
 /* Reaps the ended child `pid`. */
 int fmi_sys_reap(pid_t pid, struct fmi_exit *out);
+/* Waits for the end of a pidfd's process. -ETIMEDOUT; deadline [ns]. */
+int fmi_sys_await_end(int pidfd, int64_t deadline_ns);
 /* Waits for the process of a pidfd and reaps it if it is ours to reap. -ETIMEDOUT; deadline [ns]. */
 int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns);
 
@@ -38,11 +40,13 @@ int fmi_sys_become_subreaper(void);
 void fmi_sys_set_name(const char *name); /* at most 15 bytes */
 void fmi_sys_prefer_for_oom(void); /* asks the kernel to kill this process before its parents */
 void fmi_sys_stdin_from_null(void);
-void fmi_sys_flush_output(void); /* stdout, when something waits there */
+void fmi_sys_forget_output(void); /* what waits in stdout and stderr is another process's */
+void fmi_sys_flush_output(void);  /* stdout, when something waits there */
 
 void fmi_sys_block_signals(sigset_t *before);
 void fmi_sys_restore_signals(const sigset_t *before);
-/* All handlers to default, SIGINT and SIGQUIT (the terminal's, for the whole group) ignored. */
+void fmi_sys_allow_stops(void); /* unblocks what the terminal stops a process group with */
+/* All handlers to default, what is ignored stays ignored (but SIGCHLD), SIGINT and SIGQUIT (the terminal's, for the whole group) ignored. */
 void fmi_sys_reset_signals(void);
 
 /* Both: fd, or -errno; non-blocking, close-on-exec. The signal must be blocked. */

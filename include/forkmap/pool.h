@@ -93,7 +93,11 @@ typedef struct fm_pool_opts {
     int inner_threads;     /**< OMP_NUM_THREADS and the like in workers; 0: 1; -1: leave as it is */
     int64_t start_timeout; /**< [ns] until all workers are ready; 0: 60 s */
 } fm_pool_opts;
+#ifdef __cplusplus
+#define FM_POOL_OPTS(...) (fm_addr(fm_pool_opts{.struct_size = sizeof(fm_pool_opts), __VA_ARGS__}))
+#else
 #define FM_POOL_OPTS(...) (&(fm_pool_opts){.struct_size = sizeof(fm_pool_opts), __VA_ARGS__})
+#endif
 
 /**
  * Opens a pool: forks one warden, which forks and watches the workers. All workers are ready at return.
@@ -200,7 +204,10 @@ typedef struct fm_map_opts {
     unsigned flags; /**< FM_IN_PLACE */
     int retries;    /**< further attempts for a failed item; 0 .. 1000 */
     void *arg;      /**< third (second) parameter of the function */
-    /** > 0: so many bytes at arg are copied into the job; 0: the pointer is handed on as it is. */
+    /**
+     * > 0: so many bytes at arg are copied into the job. 0: the pointer is handed on as it is, and must point
+     * into the heap, or to memory that was there when the pool was opened.
+     */
     size_t arg_bytes;
     /** [ns] wall time of one item, or of one call of a chunk function; 0: none. */
     int64_t item_timeout;
@@ -212,7 +219,11 @@ typedef struct fm_map_opts {
     void *progress_arg;
     int64_t progress_interval; /**< [ns]; 0: 100 ms */
 } fm_map_opts;
+#ifdef __cplusplus
+#define FM_MAP_OPTS(...) (fm_addr(fm_map_opts{.struct_size = sizeof(fm_map_opts), __VA_ARGS__}))
+#else
 #define FM_MAP_OPTS(...) (&(fm_map_opts){.struct_size = sizeof(fm_map_opts), __VA_ARGS__})
+#endif
 
 /**
  * Maps an item function over the rows of `in`; row i of `out` becomes the result of row i.

@@ -14,6 +14,11 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+/* The address of options that live until the end of the call; C++ takes none of a compound literal. */
+template <class T> const T *fm_addr(const T &&value)
+{
+    return &value;
+}
 extern "C" {
 #endif
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks between guards, kept for reuse; see guarded.h. */
+#include "guarded.h"
+
+#include "heap.h"
+#include "memory.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { GUARD_BYTES = 65536 };
+
+struct block { /* private: what this process knows of a block that it made */
+    struct block *next;
+    char *p;      /* behind the first guard */
+    size_t bytes; /* between the guards */
+    pid_t maker;  /* a forked child has this list too, and may not use it */
+    int is_taken;
+};
+static struct block *blocks;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct block *find_spare(size_t bytes)
+{
+    pid_t self = getpid();
+    for (struct block *b = blocks; b != NULL; b = b->next)
+        if (!b->is_taken && b->maker == self && b->bytes >= bytes)
+            return b;
+    return NULL;
+}
+
+static int make_block(struct block **out, size_t bytes)
+{
+    void *all;
+    size_t inner = (bytes + GUARD_BYTES - 1) / GUARD_BYTES * GUARD_BYTES;
+    struct block *b = malloc(sizeof *b);
+    if (b == NULL)
+        return -ENOMEM;
+    int rc = fmi_heap_alloc(&all, inner + 2 * (size_t)GUARD_BYTES, FMI_HEAP_ZERO);
+    if (rc != 0) {
+        free(b);
+        return rc;
+    }
+    *b = (struct block){
+        .next = blocks, .p = (char *)all + GUARD_BYTES, .bytes = inner, .maker = getpid()};
+    blocks = *out = b;
+    rc = fmi_sys_protect_none(b->p - GUARD_BYTES, GUARD_BYTES);
+    return rc != 0 ? rc : fmi_sys_protect_none(b->p + inner, GUARD_BYTES);
+}
+
+int fmi_guarded_take(char **out, size_t bytes)
+{
+    int rc = 0;
+    *out = NULL;
+    pthread_mutex_lock(&lock);
+    struct block *b = find_spare(bytes);
+    if (b != NULL)
+        memset(b->p, 0, b->bytes);
+    else
+        rc = make_block(&b, bytes);
+    if (rc == 0) {
+        b->is_taken = 1;
+        *out = b->p;
+    }
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+void fmi_guarded_give(char *p)
+{
+    pthread_mutex_lock(&lock);
+    for (struct block *b = blocks; b != NULL; b = b->next)
+        if (b->p == p && p != NULL)
+            b->is_taken = 0;
+    pthread_mutex_unlock(&lock);
+}
