@@ -254,10 +254,14 @@ static int bind_to_first_place(void)
 
 static int open_forkmap(struct session *s, int caller)
 {
-    const int code =
-        fm_pool_open(&s->pool, FM_POOL_OPTS(.workers = s->n_workers, .caller = caller));
+    fm_worker_info first;
+    int code = fm_pool_open(&s->pool, FM_POOL_OPTS(.workers = s->n_workers, .caller = caller));
+    if (code == 0)
+        code = fm_pool_worker(s->pool, 0, &first);
+    if (code == 0)
+        bench_pin(first.cpu);
     s->map = map_forkmap;
-    return code == 0 ? bind_to_first_place() : code;
+    return code;
 }
 
 static int open_engine(struct session *s, const char *kind)

@@ -230,16 +230,16 @@ static int create_items(struct session *s)
     return 0;
 }
 
-/* The caller is bound to the first place, as an OpenMP runtime binds its first thread. After the open: the pool
- * counts the cores that its opener may use. */
+/* The caller is bound to the core of rank 0, as an OpenMP runtime binds its first thread. After the open: the pool
+ * counts the cores that its opener may use, and leaves a caller that works the core that it is on. */
 static int open_forkmap(struct session *s, int caller)
 {
-    fm_place place;
+    fm_worker_info first;
     int code = fm_pool_open(&s->pool, FM_POOL_OPTS(.workers = s->n, .caller = caller));
     if (code == 0)
-        code = fm_places(&place, 1, FM_PIN_CORE, NULL) < 0 ? -EINVAL : 0;
+        code = fm_pool_worker(s->pool, 0, &first);
     if (code == 0)
-        bench_pin(place.cpu);
+        bench_pin(first.cpu);
     s->launch = launch_forkmap;
     return code;
 }

@@ -25,8 +25,9 @@ static const char map_doc[] =
     "\n"
     "and returns 0, or anything else to fail the item. `arg` is the text of all --arg, one "
     "KEY=VALUE per line. "
-    "Nothing that it does can hurt the map: a crash, an exit or an endless loop (--timeout) costs "
-    "one item.\n"
+    "A crash, an exit or an endless loop (--timeout) costs one item, not the map. It must not "
+    "write "
+    "outside its result.\n"
     "\n"
     "Examples:\n"
     "\n"
@@ -63,6 +64,11 @@ static const struct argp_option map_options[] = {
     {"chunk-fn", KEY_CHUNK_FN, NULL, 0, "FUNCTION is a chunk function: it gets runs of items", 0},
     {"star", KEY_STAR, NULL, 0, "Several INPUT are the columns of one map; one row is broadcast",
      0},
+    {0},
+};
+
+static const struct argp_option run_options[] = {
+    {"out", KEY_OUT, "DTYPE:ROWSHAPE", OPTION_HIDDEN, NULL, 0},
     {0},
 };
 
@@ -116,6 +122,9 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
             argp_error(state, "%s: run takes one KERNEL; `forkmap map` takes inputs", arg);
         o->function = arg;
         return 0;
+    case KEY_OUT: /* argp would take it for --output */
+        argp_error(state, "--out %s: a kernel knows its output; -o OUT says where it goes", arg);
+        return 0;
     case ARGP_KEY_END:
         if (o->function == NULL)
             argp_error(state, "KERNEL is missing");
@@ -128,7 +137,8 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 static const struct argp_child children[] = {{&fmc_options_argp, 0, NULL, 0}, {0}};
 static const struct argp map_argp = {map_options, parse_map, "FUNCTION INPUT...", map_doc, children,
                                      NULL,        NULL};
-static const struct argp run_argp = {NULL, parse_run, "KERNEL", run_doc, children, NULL, NULL};
+static const struct argp run_argp = {run_options, parse_run, "KERNEL", run_doc,
+                                     children,    NULL,      NULL};
 
 static int parse_and_work(int argc, char **argv, int run)
 {

@@ -103,8 +103,7 @@ static int count_units(struct topo *t)
     const char *what = t->synthetic != NULL ? t->synthetic : "topology";
     t->n_units = fm_places(&one, 1, FM_PIN_CORE, t->synthetic);
     if (t->n_units < 0)
-        return fmc_say_code(t->n_units, what,
-                            t->synthetic != NULL ? "as in \"pack:2 core:4 pu:2\"" : NULL);
+        return fmc_say_code(t->n_units, what, NULL);
     fm_place *all = calloc((size_t)t->n_units, sizeof *all);
     if (all == NULL)
         return fmc_say_error(FMC_ENVIRONMENT, NULL, "no memory for %d places", t->n_units);

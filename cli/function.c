@@ -135,12 +135,10 @@ int fmc_function_find(struct fmc_function *f, const char *text)
     if (colon == text || colon[1] == '\0')
         return fmc_say_error(FMC_USAGE, "as in ./f.so:f",
                              "%s: a function of your own is PATH.so:SYMBOL", text);
-    char *path = make_path(text, (size_t)(colon - text));
-    if (path == NULL)
+    f->path = make_path(text, (size_t)(colon - text));
+    if (f->path == NULL)
         return fmc_say_error(FMC_ENVIRONMENT, NULL, "%s: out of memory", text);
-    const int rc = load(f, path, colon + 1);
-    free(path);
-    return rc;
+    return load(f, f->path, colon + 1);
 }
 
 void fmc_function_close(struct fmc_function *f)
@@ -148,4 +146,6 @@ void fmc_function_close(struct fmc_function *f)
     if (f->library != NULL)
         dlclose(f->library);
     f->library = NULL;
+    free(f->path);
+    f->path = NULL;
 }

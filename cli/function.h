@@ -9,6 +9,7 @@
 struct fmc_function {
     const char *text;                /* as typed */
     const struct fmk_kernel *kernel; /* NULL: a function in a library */
+    char *path;                      /* of the library */
     void *library;                   /* dlopen's handle */
     union {
         void *address;

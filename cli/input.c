@@ -70,16 +70,21 @@ int fmc_input_open(struct fmc_input *input)
                                          : fm_npy_load(input->path, FM_NPY_READ, &input->array);
     if (code == 0)
         return FMC_DONE;
+    /* A file whose numbers do not fit is a bad file; a description that cannot be is a bad word. */
+    if (input->spec != NULL && (code == -EINVAL || code == -EOVERFLOW)) {
+        const int told = strstr(fm_error_detail(), "raw:DTYPE:SHAPE") != NULL;
+        fmc_say_code(code, input->text, told ? NULL : raw_remedy);
+        return FMC_USAGE;
+    }
     const char *remedy = NULL;
-    if (code == -EINVAL || code == -EOVERFLOW)
-        remedy = raw_remedy;
-    else if (code == FM_EFORMAT && input->spec == NULL)
+    if (code == FM_EFORMAT && input->spec == NULL)
         remedy =
             "an input is a .npy file of numbers, raw:DTYPE:SHAPE[:ORDER]:PATH, or range:BEGIN:END";
+    else if (code == -ENOENT && input->spec != NULL && input->path[0] != '\0' &&
+             input->path[1] == ':')
+        remedy = "ORDER is C or F; what follows another letter is taken for the path";
     fmc_say_code(code, input->path, remedy);
-    /* A file whose numbers do not fit is a bad file; a description that cannot be is a bad word. */
-    return input->spec != NULL && (code == -EINVAL || code == -EOVERFLOW) ? FMC_USAGE
-                                                                          : FMC_ENVIRONMENT;
+    return FMC_ENVIRONMENT;
 }
 
 int fmc_input_open_column(struct fmc_input *input)

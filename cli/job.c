@@ -2,6 +2,7 @@
 /* Prepares and runs the map that the command line describes. */
 #include "job.h"
 
+#include "failures.h"
 #include "say.h"
 
 #include <errno.h>
@@ -49,6 +50,25 @@ static int check_own_words(const struct fmc_options *o)
     return FMC_DONE;
 }
 
+/* Records that replace an input, the library or the output are a slip of the pen. */
+static int check_failures(const struct fmc_job *job)
+{
+    const char *file = job->options->failures, *same = NULL;
+    if (file == NULL)
+        return FMC_DONE;
+    for (int i = 0; i < job->n_inputs; i++)
+        if (job->inputs[i].path != NULL && fmc_failures_same_file(file, job->inputs[i].path))
+            same = "an INPUT";
+    if (job->function.path != NULL && fmc_failures_same_file(file, job->function.path))
+        same = "the library";
+    if (job->options->output != NULL && fmc_failures_same_file(file, job->options->output))
+        same = "the output";
+    if (same == NULL)
+        return FMC_DONE;
+    return fmc_say_error(FMC_USAGE, "give the records a file of their own",
+                         "--failures %s: it is %s", file, same);
+}
+
 static int parse_words(struct fmc_job *job, int run)
 {
     const struct fmc_options *o = job->options;
@@ -71,7 +91,7 @@ static int parse_words(struct fmc_job *job, int run)
         rc = fmc_input_parse(&job->inputs[job->n_inputs], o->inputs[job->n_inputs]);
         job->n_inputs++;
     }
-    return rc;
+    return rc == FMC_DONE ? check_failures(job) : rc;
 }
 
 static int open_inputs(struct fmc_job *job)
@@ -142,6 +162,14 @@ static int prepare_own(struct fmc_job *job)
     return rc;
 }
 
+static void look_at_arrays(struct fmc_job *job)
+{
+    fmc_output_look(&job->seen_out, job->out);
+    fmc_output_look(&job->seen_status, job->status);
+    for (int i = 0; i < job->n_inputs; i++)
+        fmc_output_look(&job->seen_in[i], job->inputs[i].array);
+}
+
 int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int run)
 {
     *job = (struct fmc_job){.options = options};
@@ -150,10 +178,23 @@ int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int 
         rc = open_inputs(job);
     if (rc == FMC_DONE)
         rc = job->function.kernel != NULL ? prepare_kernel(job) : prepare_own(job);
-    if (rc != FMC_DONE || options->map.on_error != FM_ON_ERROR_CONTINUE)
-        return rc;
-    const int code = fm_array_zeros(&job->status, FM_U8, 1, &job->n);
-    return code == 0 ? FMC_DONE : fmc_say_code(code, "one status byte per item", NULL);
+    if (rc == FMC_DONE && options->map.on_error == FM_ON_ERROR_CONTINUE) {
+        const int code = fm_array_zeros(&job->status, FM_U8, 1, &job->n);
+        if (code != 0)
+            rc = fmc_say_code(code, "one status byte per item", NULL);
+    }
+    if (rc == FMC_DONE)
+        look_at_arrays(job);
+    return rc;
+}
+
+int fmc_job_is_intact(const struct fmc_job *job)
+{
+    int intact = fmc_output_is_as_seen(&job->seen_out, job->out) &&
+                 fmc_output_is_as_seen(&job->seen_status, job->status);
+    for (int i = 0; i < job->n_inputs; i++)
+        intact = intact && fmc_output_is_as_seen(&job->seen_in[i], job->inputs[i].array);
+    return intact;
 }
 
 fm_map_opts fmc_job_map_opts(const struct fmc_job *job)

@@ -20,7 +20,8 @@ struct fmc_job {
     int64_t n;                  /* items */
     fm_array *out;              /* NULL: none */
     fm_array *status;           /* u8 per item, --on-error continue only */
-    char *arg;                  /* "key=value\n..." for a function of the user's own */
+    struct fmc_seen seen_in[FM_MAX_COLUMNS], seen_out, seen_status; /* before the map */
+    char *arg; /* "key=value\n..." for a function of the user's own */
     size_t arg_bytes;
 };
 
@@ -35,6 +36,9 @@ fm_map_opts fmc_job_map_opts(const struct fmc_job *job);
 
 /* Maps. Returns what the library's map returns. */
 int fmc_job_map(struct fmc_job *job, fm_pool *pool, fm_map_opts *opts);
+
+/* 1 if the arrays' descriptors are as they were before the map. */
+int fmc_job_is_intact(const struct fmc_job *job);
 
 void fmc_job_release(struct fmc_job *job);
 

@@ -102,7 +102,10 @@ static int64_t read_chunk(const struct argp_state *state, const char *text)
         return FM_CHUNK_PYTHON;
     if (strcmp(text, "auto") == 0)
         return 0;
-    return fmc_value_whole(state, "--chunk", text, 1, INT64_MAX);
+    int64_t n = 0;
+    if (fmc_value_read_whole(text, &n) != 0 || n < 1)
+        argp_error(state, "--chunk %s: must be auto, python, or a whole number of 1 or more", text);
+    return n;
 }
 
 static error_t parse_pool(int key, char *arg, struct argp_state *state)
@@ -192,10 +195,22 @@ static error_t parse_results(int key, char *arg, struct argp_state *state)
     }
 }
 
+static int is_stdout(const char *path)
+{
+    return strcmp(path, "/dev/stdout") == 0 || strcmp(path, "/dev/fd/1") == 0 ||
+           strcmp(path, "/proc/self/fd/1") == 0;
+}
+
 static void check_together(const struct fmc_options *o, const struct argp_state *state)
 {
     if (o->map.max_failures > 0 && o->map.on_error != FM_ON_ERROR_CONTINUE)
         argp_error(state, "--max-failures needs --on-error continue");
+    if (o->output != NULL && strcmp(o->output, "-") == 0)
+        argp_error(state, "-o -: the standard output is written as -o /dev/stdout");
+    if (o->failures != NULL && strcmp(o->failures, "-") == 0)
+        argp_error(state, "--failures -: the standard output is written as --failures /dev/stdout");
+    if (o->json && o->output != NULL && is_stdout(o->output))
+        argp_error(state, "-o %s: --json writes its lines there", o->output);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)

@@ -65,15 +65,37 @@ int fmc_output_create(fm_array **out, const struct fmc_rows *rows, int64_t n)
     return fmc_say_code(code, what, NULL);
 }
 
-void fmc_output_clear_failed(fm_array *out, const fm_array *status)
+void fmc_output_look(struct fmc_seen *seen, const fm_array *array)
 {
-    const unsigned char *states = fm_array_data(status);
-    char *data = fm_array_data(out);
-    const size_t row_bytes = fm_array_row_bytes(out);
-    const int64_t stride = fm_array_strides(out)[0];
-    for (int64_t i = 0; i < fm_array_len(status); i++)
+    *seen = (struct fmc_seen){.data = fm_array_data(array)};
+    if (seen->data == NULL)
+        return;
+    seen->dtype = fm_array_dtype(array);
+    seen->ndim = fm_array_ndim(array);
+    seen->row_bytes = fm_array_row_bytes(array);
+    const int64_t *shape = fm_array_shape(array), *strides = fm_array_strides(array);
+    for (int i = 0; i < seen->ndim && i < FM_MAX_DIMS && shape != NULL && strides != NULL; i++) {
+        seen->shape[i] = shape[i];
+        seen->strides[i] = strides[i];
+    }
+}
+
+int fmc_output_is_as_seen(const struct fmc_seen *seen, const fm_array *array)
+{
+    struct fmc_seen now;
+    fmc_output_look(&now, array);
+    return now.data == seen->data && now.dtype == seen->dtype && now.ndim == seen->ndim &&
+           now.row_bytes == seen->row_bytes &&
+           memcmp(now.shape, seen->shape, sizeof now.shape) == 0 &&
+           memcmp(now.strides, seen->strides, sizeof now.strides) == 0;
+}
+
+void fmc_output_clear_failed(const struct fmc_seen *out, const struct fmc_seen *status)
+{
+    const unsigned char *states = (const unsigned char *)status->data;
+    for (int64_t i = 0; i < status->shape[0]; i++)
         if (states[i] != FM_ITEM_DONE)
-            memset(data + i * stride, 0, row_bytes);
+            memset(out->data + i * out->strides[0], 0, out->row_bytes);
 }
 
 int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *array)

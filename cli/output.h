@@ -23,8 +23,26 @@ int fmc_output_parse(struct fmc_rows *rows, const char *spec);
 /* An array of n such rows, all zero. Returns 0, FMC_USAGE (more than can be addressed) or FMC_ENVIRONMENT. */
 int fmc_output_create(fm_array **out, const struct fmc_rows *rows, int64_t n);
 
+/*
+ * What the descriptor of an array says. Descriptors lie in shared memory: a function that writes astray can change
+ * them, so what is needed after a map is read before it.
+ */
+struct fmc_seen {
+    char *data; /* NULL: no array */
+    fm_dtype dtype;
+    int ndim;
+    int64_t shape[FM_MAX_DIMS], strides[FM_MAX_DIMS];
+    size_t row_bytes;
+};
+
+/* `array` may be NULL. */
+void fmc_output_look(struct fmc_seen *seen, const fm_array *array);
+
+/* 1 if the descriptor still says what it said. */
+int fmc_output_is_as_seen(const struct fmc_seen *seen, const fm_array *array);
+
 /* Zeroes the rows whose status (u8, one per item) is not FM_ITEM_DONE: a crash leaves half a row behind. */
-void fmc_output_clear_failed(fm_array *out, const fm_array *status);
+void fmc_output_clear_failed(const struct fmc_seen *out, const struct fmc_seen *status);
 
 struct fmc_output {
     const char *path;

@@ -23,6 +23,13 @@ static void name_signal(int number, char *text, size_t cap)
         snprintf(text, cap, "signal %d", number);
 }
 
+/* An address of 0 means something for these only. */
+static int has_address(const fm_failure *f)
+{
+    return f->address != 0 || f->signal == SIGSEGV || f->signal == SIGBUS || f->signal == SIGILL ||
+           f->signal == SIGFPE;
+}
+
 static void describe_crash(const fm_failure *f, char *text, size_t cap)
 {
     char name[32];
@@ -31,8 +38,7 @@ static void describe_crash(const fm_failure *f, char *text, size_t cap)
         snprintf(text, cap, "exit(%d) called in the function", f->code);
     else if (f->stack_overflow)
         snprintf(text, cap, "crashed by %s: stack overflow", name);
-    else if (f->signal == SIGSEGV || f->signal == SIGBUS || f->signal == SIGILL ||
-             f->signal == SIGFPE)
+    else if (has_address(f))
         snprintf(text, cap, "crashed by %s at address 0x%" PRIx64, name, f->address);
     else
         snprintf(text, cap, "crashed by %s", name);
@@ -97,7 +103,7 @@ static json_t *make_event(const fm_failure *f)
     json_object_set_new(event, "code", json_integer(f->code));
     json_object_set_new(event, "signal", f->signal != 0 ? fmc_event_text(name) : json_null());
     json_object_set_new(event, "stack_overflow", json_boolean(f->stack_overflow));
-    json_object_set_new(event, "address", f->signal != 0 ? fmc_event_text(address) : json_null());
+    json_object_set_new(event, "address", has_address(f) ? fmc_event_text(address) : json_null());
     json_object_set_new(event, "worker", json_integer(f->worker));
     json_object_set_new(event, "pid", json_integer(f->pid));
     json_object_set_new(event, "cpu", f->cpu >= 0 ? json_integer(f->cpu) : json_null());
@@ -116,16 +122,18 @@ int fmc_report_write(FILE *file, const fm_failure *list, int64_t n)
     return rc;
 }
 
-void fmc_report_print(const fm_failure *list, int64_t n, int64_t limit_ns)
+void fmc_report_print(const fm_failure *list, int64_t n, int64_t limit_ns, const char *file)
 {
     char text[400];
     for (int64_t i = 0; i < n && i < MOST_PRINTED; i++) {
         fmc_report_describe(&list[i], limit_ns, text, sizeof text);
         fprintf(stderr, "%s\n", text);
     }
-    if (n > MOST_PRINTED)
-        fprintf(stderr, "... and %" PRId64 " more; --failures FILE writes them all\n",
-                n - MOST_PRINTED);
+    if (n <= MOST_PRINTED)
+        return;
+    fprintf(stderr, "... and %" PRId64 " more; %s%s\n", n - MOST_PRINTED,
+            file != NULL ? "all are in " : "--failures FILE writes them all",
+            file != NULL ? file : "");
 }
 
 fm_failure *fmc_report_fetch(fm_pool *pool, int64_t *n)

@@ -13,8 +13,11 @@ void fmc_report_describe(const fm_failure *f, int64_t limit_ns, char *text, size
 /* One JSON object {"event": "failure", ...} per record. Returns 0 or -errno. */
 int fmc_report_write(FILE *file, const fm_failure *list, int64_t n);
 
-/* The first 20 on stderr, and how many more there are. `limit_ns`: --timeout, 0 if there was none. */
-void fmc_report_print(const fm_failure *list, int64_t n, int64_t limit_ns);
+/*
+ * The first 20 on stderr, and how many more there are. `limit_ns`: --timeout, 0 if there was none. `file`: where all
+ * of them are, NULL if nowhere.
+ */
+void fmc_report_print(const fm_failure *list, int64_t n, int64_t limit_ns, const char *file);
 
 /*
  * All records of the last map. *n is the number of them. NULL when there are none or no memory (then an error was

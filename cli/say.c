@@ -55,13 +55,29 @@ static const char *skip_name(const char *detail, const char *name)
     return detail + length + 2;
 }
 
+/* Length of the detail without ": No such file or directory" at its end: the text of the code stands in front of it. */
+static int cut_text(const char *detail, const char *text)
+{
+    const size_t length = strlen(detail), tail = strlen(text) + strlen(": ");
+    if (length <= tail || strcmp(detail + length - strlen(text), text) != 0 ||
+        strncmp(detail + length - tail, ": ", strlen(": ")) != 0)
+        return (int)length;
+    return (int)(length - tail);
+}
+
 int fmc_say_code(int code, const char *what, const char *remedy)
 {
     const int exit_code = code == -EINVAL || code == -EOVERFLOW ? FMC_USAGE : FMC_ENVIRONMENT;
-    const char *detail = skip_name(fmk_error_detail(), what);
-    if (detail[0] == '\0' || strcmp(detail, fm_strerror(code)) == 0)
-        return fmc_say_error(exit_code, remedy, "%s: %s", what, fm_strerror(code));
-    return fmc_say_error(exit_code, remedy, "%s: %s (%s)", what, fm_strerror(code), detail);
+    const char *text = fm_strerror(code), *detail = skip_name(fmk_error_detail(), what);
+    const size_t length = strlen(what);
+    if (detail[0] == '\0' || strcmp(detail, text) == 0)
+        return fmc_say_error(exit_code, remedy, "%s: %s", what, text);
+    if (strncmp(detail, what, length) == 0 && detail[length] == ' ')
+        return fmc_say_error(exit_code, remedy, "%s", detail); /* a sentence about it */
+    if (code == -EINVAL) /* its text says less than the detail */
+        return fmc_say_error(exit_code, remedy, "%s: %s", what, detail);
+    return fmc_say_error(exit_code, remedy, "%s: %s (%.*s)", what, text, cut_text(detail, text),
+                         detail);
 }
 
 int fmc_say_end(int exit_code)

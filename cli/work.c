@@ -4,6 +4,7 @@
 
 #include "compare.h"
 #include "events.h"
+#include "failures.h"
 #include "job.h"
 #include "progress.h"
 #include "report.h"
@@ -24,9 +25,11 @@ struct work {
     struct fmc_job job;
     struct fmc_output output;
     struct fmc_progress progress;
-    FILE *failures;
+    struct fmc_failures failures;
     fm_pool *pool;
-    int code; /* of the map */
+    int mapped;      /* the records tell of this map */
+    int code;        /* of the map */
+    int overwritten; /* the function changed an array's descriptor */
     double seconds;
     fm_failure *records;
     int64_t n_records;
@@ -43,22 +46,14 @@ static double now_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int interrupted(void)
+static int interrupted(const char *failures)
 {
     const int number = fmc_stop_signal();
-    return fmc_say_error(FMC_SIGNALLED + number, NULL, "stopped by SIG%s: nothing was written",
-                         sigabbrev_np(number));
-}
-
-static int open_failures(struct work *w)
-{
-    if (w->options->failures == NULL)
-        return FMC_DONE;
-    w->failures = fopen(w->options->failures, "we");
-    if (w->failures != NULL)
-        return FMC_DONE;
-    return fmc_say_error(FMC_ENVIRONMENT, NULL, "--failures %s: %s", w->options->failures,
-                         strerror(errno));
+    return fmc_say_error(FMC_SIGNALLED + number, NULL, "stopped by SIG%s: %s%s",
+                         sigabbrev_np(number),
+                         failures != NULL ? "no results were written; the failures so far are in "
+                                          : "nothing was written",
+                         failures != NULL ? failures : "");
 }
 
 static int open_pool(struct work *w)
@@ -95,12 +90,18 @@ static int begin(struct work *w, int run)
     if (w->options->output != NULL)
         rc = fmc_output_reserve(&w->output, w->options->output, w->job.out);
     if (rc == FMC_DONE)
-        rc = open_failures(w);
+        rc = fmc_failures_open(&w->failures, w->options->failures);
     if (rc == FMC_DONE)
         rc = open_pool(w);
     if (rc == FMC_DONE && fmc_stop_signal() != 0)
-        rc = interrupted();
+        rc = interrupted(NULL);
     return rc;
+}
+
+/* Codes that tell of items; all others tell of the map. */
+static int is_item_code(int code)
+{
+    return code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT || code == FM_EOOM;
 }
 
 static void map(struct work *w)
@@ -114,23 +115,22 @@ static void map(struct work *w)
     const double begin_seconds = now_seconds();
     w->code = fmc_job_map(&w->job, w->pool, &opts);
     w->seconds = now_seconds() - begin_seconds;
+    w->overwritten = !fmc_job_is_intact(&w->job);
+    if (w->overwritten)
+        w->code = FM_ECORRUPT;
+    w->mapped =
+        w->code == 0 || is_item_code(w->code) || (fmc_stop_signal() != 0 && !w->overwritten);
     const int all_tried = w->code == 0 || w->job.status != NULL;
     fmc_progress_end(&w->progress, all_tried && fmc_stop_signal() == 0 ? w->job.n : -1, w->seconds);
-}
-
-/* Codes that tell of items; all others tell of the map. */
-static int is_item_code(int code)
-{
-    return code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT || code == FM_EOOM;
 }
 
 static void count(struct work *w)
 {
     w->n_done = w->code == 0 ? w->job.n : -1;
     w->n_failed = w->code == 0 ? 0 : -1;
-    if (w->job.status == NULL || w->code == 0)
+    if (w->job.status == NULL || !is_item_code(w->code))
         return;
-    const unsigned char *states = fm_array_data(w->job.status);
+    const unsigned char *states = (const unsigned char *)w->job.seen_status.data;
     w->n_done = w->n_failed = 0;
     for (int64_t i = 0; i < w->job.n; i++) {
         if (states[i] == FM_ITEM_DONE)
@@ -144,17 +144,12 @@ static void count(struct work *w)
 
 static int close_failures(struct work *w, int rc)
 {
-    if (w->failures == NULL)
+    if (!w->mapped) {
+        fmc_failures_abandon(&w->failures);
         return rc;
-    int code = fmc_report_write(w->failures, w->records, w->n_records);
-    if (fclose(w->failures) != 0 && code == 0)
-        code = -errno;
-    w->failures = NULL;
-    if (code == 0)
-        return rc;
-    fmc_say_error(FMC_ENVIRONMENT, NULL, "--failures %s: %s", w->options->failures,
-                  fm_strerror(code));
-    return rc == FMC_DONE ? FMC_ENVIRONMENT : rc;
+    }
+    const int write_rc = fmc_failures_commit(&w->failures, w->records, w->n_records);
+    return rc == FMC_DONE ? write_rc : rc;
 }
 
 /* Stopped at the first failure: only the lowest failed item does not depend on timing. */
@@ -170,7 +165,7 @@ static int report_failures(struct work *w)
     const char *out = w->output.path;
     w->records = fmc_report_fetch(w->pool, &w->n_records);
     keep_lowest(w);
-    fmc_report_print(w->records, w->n_records, w->options->map.item_timeout);
+    fmc_report_print(w->records, w->n_records, w->options->map.item_timeout, w->failures.text);
     if (w->options->json)
         (void)fmc_report_write(stdout, w->records, w->n_records);
     if (w->job.status == NULL)
@@ -190,7 +185,13 @@ static int report_failures(struct work *w)
 /* The library could not do the map at all. */
 static int report_refusal(const struct work *w)
 {
-    return fmc_say_code(w->code, w->options->function, NULL);
+    const char *remedy = w->code == FM_ECORRUPT
+                             ? "the function probably wrote outside its result row; check --out"
+                             : NULL;
+    if (w->overwritten) /* the library has not noticed: its detail is of something else */
+        return fmc_say_error(FMC_ENVIRONMENT, remedy, "%s: %s", w->options->function,
+                             fm_strerror(w->code));
+    return fmc_say_code(w->code, w->options->function, remedy);
 }
 
 /* Without references of its own a result can still be compared with a serial run, which must give the same bits. */
@@ -233,8 +234,11 @@ static int verify(struct work *w)
 static int judge(struct work *w)
 {
     int rc = FMC_DONE;
-    if (w->code != 0 && fmc_stop_signal() != 0)
-        return interrupted();
+    if (w->code != 0 && fmc_stop_signal() != 0) {
+        if (w->mapped) /* the records so far, for --failures */
+            w->records = fmc_report_fetch(w->pool, &w->n_records);
+        return interrupted(w->mapped ? w->failures.text : NULL);
+    }
     count(w);
     if (w->code != 0)
         rc = is_item_code(w->code) ? report_failures(w) : report_refusal(w);
@@ -245,7 +249,7 @@ static int judge(struct work *w)
     if (!keep || w->output.writer == NULL)
         return rc;
     if (w->code != 0)
-        fmc_output_clear_failed(w->job.out, w->job.status);
+        fmc_output_clear_failed(&w->job.seen_out, &w->job.seen_status);
     const int write_rc = fmc_output_commit(&w->output, w->job.out);
     w->written = write_rc == FMC_DONE;
     return write_rc != FMC_DONE ? write_rc : rc;
@@ -309,7 +313,8 @@ int fmc_work(const struct fmc_options *options, int run)
     fmc_output_abandon(&w.output);
     rc = close_failures(&w, rc);
     (void)fm_pool_destroy(w.pool); /* whatever it says, the command ends now */
-    fmc_job_release(&w.job);
+    if (!w.overwritten) /* what cannot be trusted is not followed: the memory ends with the command */
+        fmc_job_release(&w.job);
     free(w.records);
     return rc;
 }

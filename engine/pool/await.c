@@ -170,6 +170,7 @@ static int spin_until_done(struct fmi_mapping *m)
 static int take_part(struct fmi_mapping *m)
 {
     const struct fmi_pool_view *view = &m->pool->view;
+    int hot = is_hot(m);
     struct fmi_runner runner = {
         .plan = &m->plan, /* the private one: the shared one may be overwritten */
         .job = m->job,
@@ -178,8 +179,9 @@ static int take_part(struct fmi_mapping *m)
         .tally = &view->tallies[0],
         .rank = 0,
         .cpu = view->cpus[0],
-        .before_steal = is_hot(m) ? let_workers_begin : NULL,
+        .before_steal = hot ? let_workers_begin : NULL,
         .before_steal_arg = m,
+        .scans_later = hot && m->plan.schedule == FM_SCHEDULE_STATIC,
         .between = m->opts->progress == NULL ? NULL : look_up,
         .between_arg = m,
     };

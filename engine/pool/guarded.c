@@ -69,7 +69,7 @@ int fmi_guarded_take(char **out, size_t bytes)
     return rc;
 }
 
-void fmi_guarded_give(char *p)
+void fmi_guarded_give(const char *p)
 {
     pthread_mutex_lock(&lock);
     for (struct block *b = blocks; b != NULL; b = b->next)

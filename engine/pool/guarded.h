@@ -14,6 +14,6 @@
 /* At least `bytes`, zeroed. 0, -ENOMEM, -ENOSPC. */
 int fmi_guarded_take(char **out, size_t bytes);
 /* For the next pool of this process. NULL is ignored. */
-void fmi_guarded_give(char *p);
+void fmi_guarded_give(const char *p);
 
 #endif

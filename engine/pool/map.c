@@ -59,7 +59,7 @@ static int finish_map(struct fmi_mapping *m, int rc)
 {
     if (rc == FM_ECORRUPT) /* nothing that the workers do can be trusted any more */
         fm_pool_terminate(m->pool);
-    if (rc == FM_ECORRUPT || (fmi_pool_trouble(m->pool) != 0 &&
+    if (rc == FM_ECORRUPT || (rc != 0 && fmi_pool_trouble(m->pool) != 0 &&
                               atomic_load(&m->job->word) != fmi_job_word(m->ticket, FMI_JOB_DONE)))
         return leave_to_pool(m, rc);
     fmi_mapping_free_slot(m);

@@ -377,7 +377,7 @@ int fm_pool_worker(fm_pool *pool, int rank, fm_worker_info *out)
     const struct fmi_worker_shm *worker = &pool->view.crew->workers[rank];
     int is_caller = rank == 0 && pool->caller == FM_CALLER_WORKS;
     *out = (fm_worker_info){.pid = is_caller ? (int)pool->owner : (int)atomic_load(&worker->pid),
-                            .cpu = is_caller ? -1 : pool->cpus[rank],
+                            .cpu = pool->cpus[rank],
                             .starts = is_caller ? 1 : (int)atomic_load(&worker->starts)};
     return 0;
 }

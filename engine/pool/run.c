@@ -257,8 +257,10 @@ int fmi_runner_run(struct fmi_runner *r, int resume)
         run_fresh_chunk(r, &span);
     if (rc != 0)
         return rc == ALL_FINISHED ? 1 : rc;
-    atomic_thread_fence(
-        memory_order_seq_cst); /* the last c3 before is_awaited; pairs with await_done */
+    if (r->scans_later)
+        return 0;
+    /* The last c3 before is_awaited; pairs with await_done. */
+    atomic_thread_fence(memory_order_seq_cst);
     if (r->worker != NULL && atomic_load_explicit(&r->job->is_awaited, memory_order_relaxed) == 0)
         return 0; /* the caller looks itself */
     return fmi_ranges_done(&r->ranges);

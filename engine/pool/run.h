@@ -33,6 +33,7 @@ struct fmi_runner {
     /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
     int (*before_steal)(void *arg);
     void *before_steal_arg;
+    int scans_later; /* a caller that works: it watches the workers leave, and takes no line from them */
     /* Called between chunks when it is not NULL: the caller's progress report. */
     void (*between)(void *arg);
     void *between_arg;

@@ -86,11 +86,11 @@ static void visit(struct server *s, int slot, uint64_t ticket, int resume)
     fmi_runner_fini(&runner);
 }
 
-/* The slot of the open job with the lowest ticket that this rank has not left; -1: none. */
-static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
+/* The slot of the open job with the lowest ticket that this rank has not left; -1: none. Counts all open ones. */
+static int find_job(const struct server *s, uint64_t *ticket, int *n_open)
 {
     int found = -1;
-    *any_open = 0;
+    *n_open = 0;
     uint64_t used = atomic_load_explicit(FMI_POOL_USED(s->view->shm),
                                          memory_order_acquire); /* pairs with publish */
     for (; used != 0; used &= used - 1) {
@@ -99,7 +99,7 @@ static int find_job(const struct server *s, uint64_t *ticket, int *any_open)
         uint64_t candidate = fmi_job_ticket(word);
         if (fmi_job_state(word) != FMI_JOB_OPEN)
             continue;
-        *any_open = 1;
+        ++*n_open;
         if (s->left[slot] == candidate)
             continue;
         if (found < 0 || candidate < *ticket) {
@@ -155,13 +155,14 @@ void fmi_pool_serve(int rank, uint32_t starts, void *arg)
     for (;;) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);
         uint64_t ticket = 0;
-        int any_open, slot = find_job(&server, &ticket, &any_open);
-        if (slot >= 0) {
+        int n_open, slot = find_job(&server, &ticket, &n_open);
+        if (slot >= 0)
             visit(&server, slot, ticket, 0);
+        if (slot >= 0 && n_open > 1)
             continue;
-        }
-        if (!any_open && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
+        if (n_open == 0 && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
             return;
+        /* Nothing else was open when `seen` was read. To look again would take the job's line from the host. */
         sleep_until_published(&server, seen);
     }
 }

@@ -6,6 +6,8 @@
 #include "fault.h"
 #include "futex.h"
 
+enum { LOOKS = 16 }; /* between two pauses */
+
 void fmi_park_init(struct fmi_park_shm *p)
 {
     atomic_init(&p->word, 2); /* no state is 0 */
@@ -21,9 +23,10 @@ int fmi_park_spin(const struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns)
         return 1;
     uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(spin_ns);
     do {
+        for (int i = 0; i < LOOKS; i++) /* a look costs nothing until the line is taken away */
+            if (fmi_park_seen(p) != seen)
+                return 1;
         fmi_relax();
-        if (fmi_park_seen(p) != seen)
-            return 1;
     } while (fmi_ticks() - begin < limit);
     return 0;
 }

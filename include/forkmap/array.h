@@ -47,7 +47,8 @@ typedef struct fm_array_opts {
     int zero;  /**< non-zero: the elements start as 0; otherwise they start undefined */
 } fm_array_opts;
 #ifdef __cplusplus
-#define FM_ARRAY_OPTS(...) (fm_addr(fm_array_opts{.struct_size = sizeof(fm_array_opts), __VA_ARGS__}))
+#define FM_ARRAY_OPTS(...)                                                                         \
+    (fm_addr(fm_array_opts{.struct_size = sizeof(fm_array_opts), __VA_ARGS__}))
 #else
 #define FM_ARRAY_OPTS(...) (&(fm_array_opts){.struct_size = sizeof(fm_array_opts), __VA_ARGS__})
 #endif

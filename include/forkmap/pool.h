@@ -152,7 +152,7 @@ FM_API int fm_pool_stats(fm_pool *pool, fm_pool_counters *out);
 
 typedef struct fm_worker_info {
     int pid; /**< 0 while it is being replaced; the caller's own for rank 0 when the caller works */
-    int cpu; /**< where it is pinned, -1: not pinned */
+    int cpu; /**< where it is pinned, -1: not; of a caller that works: the core left to it */
     int starts; /**< processes that had this rank so far */
 } fm_worker_info;
 /** Who has a rank now. A snapshot. 0, -EINVAL, FM_EFORKED. */

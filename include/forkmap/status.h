@@ -14,8 +14,11 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-/* The address of options that live until the end of the call; C++ takes none of a compound literal. */
-template <class T> const T *fm_addr(const T &&value)
+/*
+ * For FM_..._OPTS(): the address of options that live until the end of the call, as C++ takes none of a compound
+ * literal. Designated initializers are C++20, an extension of gcc and clang before, and stand in order there.
+ */
+extern "C++" template <class T> const T *fm_addr(const T &&value)
 {
     return &value;
 }

@@ -16,6 +16,6 @@ expect 1 map ./f.so:f range:0:100000 --out f8: -o out.npy --on-error continue --
 says "gave up after" "not written: out.npy"
 absent out.npy
 expect 1 map ./f.so:f range:0:1000 --out f8: -o out.npy --on-error continue --failures all.jsonl
-says "1000 of 1000 items failed" "... and 980 more"
+says "1000 of 1000 items failed" "... and 980 more; all are in all.jsonl"
 [ "$(grep -c '^item ' stderr)" = 20 ] || fail "not 20 records"
 [ "$(wc -l <all.jsonl)" = 1000 ] || fail "not all records in the file"

@@ -44,6 +44,16 @@ expect 2 map ./f.so:f range:0:10 --out none -o out.npy
 expect 2 map ./f.so:f range:0:10 --out f8: -o out.npy --verify
 expect 2 map ./f.so:f range:0 --out f8: -o out.npy
 expect 2 map ./f.so:f range:a:b --out f8: -o out.npy
+expect 2 run pi --out f8: -o out.npy
+says "--out f8:" "-o OUT"
+expect 2 run pi -o -
+says "/dev/stdout"
+expect 2 run pi --json -o /dev/stdout
+says "--json"
+expect 2 run pi --chunk 0
+says "auto, python, or a whole number of 1 or more"
+expect 3 map ./f.so:f raw:f4:10x6:G:x.bin --out f8: -o out.npy
+says "ORDER is C or F"
 expect 2 kernels docking
 expect 2 topo here
 absent out.npy
