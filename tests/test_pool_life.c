@@ -65,21 +65,22 @@ static int work_for_ever(const void *item, void *result, void *arg)
 static void test_pool_maps_arrays_made_where_another_was_destroyed(void **state)
 {
     static const int64_t lengths[] = {8, 512, 8192, 16384, 24576, 65536};
-    enum { N_OF_EACH = 6, N_ARRAYS = 6 * N_OF_EACH };
-    fm_array *arrays[N_ARRAYS];
+    enum { N_OF_EACH = 6, N_PAIRS = 6 * N_OF_EACH };
+    fm_array *in[N_PAIRS], *out[N_PAIRS];
     (void)state;
     fm_pool *first = t_open(1, FM_CALLER_SLEEPS), *second = t_open(1, FM_CALLER_SLEEPS);
     t_destroy(first);
-    for (int k = 0; k < N_ARRAYS; k++) {
-        arrays[k] = t_counted(lengths[k / N_OF_EACH]);
-        t_expect(
-            fm_pool_map(second, twice, arrays[k], arrays[k], FM_MAP_OPTS(.flags = FM_IN_PLACE)), 0);
+    for (int k = 0; k < N_PAIRS; k++) {
+        in[k] = t_counted(lengths[k / N_OF_EACH]);
+        out[k] = t_vector(FM_I64, lengths[k / N_OF_EACH]);
+        t_expect(fm_pool_map(second, twice, in[k], out[k], NULL), 0);
     }
-    for (int k = 0; k < N_ARRAYS; k++) {
-        const int64_t *data = fm_array_data(arrays[k]);
-        for (int64_t i = 0; i < fm_array_len(arrays[k]); i++)
+    for (int k = 0; k < N_PAIRS; k++) {
+        const int64_t *data = fm_array_data(out[k]);
+        for (int64_t i = 0; i < fm_array_len(out[k]); i++)
             assert_int_equal(data[i], 2 * i);
-        fm_array_destroy(arrays[k]);
+        fm_array_destroy(in[k]);
+        fm_array_destroy(out[k]);
     }
     fm_pool_counters counters;
     assert_int_equal(fm_pool_stats(second, &counters), 0);
@@ -115,14 +116,33 @@ static fm_pool *open_in_child(int workers)
     return pool;
 }
 
-static size_t used_after_a_killed_warden(fm_array *a)
+enum { LENGTH = 1 << 16, N_FAILING = 1000 }; /* the latter in each of the two shares */
+
+static int fail_or_work_for_ever(const void *item, void *result, void *arg)
+{
+    if (*(const int64_t *)item % (LENGTH / 2) < N_FAILING)
+        return 7;
+    return work_for_ever(item, result, arg);
+}
+
+/* By then there are undo copies and records that nobody will ask for. */
+static int kill_the_warden_after_failures(const fm_progress *p, void *pool)
+{
+    return p->n_failed < N_FAILING ? 0 : kill_the_warden(p, pool);
+}
+
+static size_t used_after_a_killed_warden(void)
 {
     struct fmi_heap_usage usage;
+    fm_array *a = NULL;
     fm_pool *pool = open_in_child(2);
-    int rc = fm_pool_map(pool, work_for_ever, a, a,
-                         FM_MAP_OPTS(.flags = FM_IN_PLACE, .progress = kill_the_warden,
-                                     .progress_arg = pool, .progress_interval = FM_MS(20)));
+    MUST(fm_array_arange(&a, FM_I64, 0, LENGTH, 1) == 0);
+    int rc = fm_pool_map(pool, fail_or_work_for_ever, a, a,
+                         FM_MAP_OPTS(.flags = FM_IN_PLACE, .on_error = FM_ON_ERROR_CONTINUE,
+                                     .progress = kill_the_warden_after_failures,
+                                     .progress_arg = pool, .progress_interval = FM_MS(10)));
     MUST(rc == FM_EBROKEN);
+    fm_array_destroy(a);
     MUST(fm_pool_destroy(pool) == 0);
     fmi_heap_usage(&usage);
     return usage.used_bytes;
@@ -131,14 +151,10 @@ static size_t used_after_a_killed_warden(fm_array *a)
 static void kill_wardens_one_after_the_other(void *arg)
 {
     enum { N_CYCLES = 5 };
-    int64_t n = 1 << 16;
-    fm_array *a = NULL;
     (void)arg;
-    MUST(fm_array_zeros(&a, FM_I64, 1, &n) == 0);
-    size_t used = used_after_a_killed_warden(a);
+    size_t used = used_after_a_killed_warden();
     for (int cycle = 1; cycle < N_CYCLES; cycle++)
-        MUST(used_after_a_killed_warden(a) <= used);
-    fm_array_destroy(a);
+        MUST(used_after_a_killed_warden() <= used);
 }
 
 static void test_heap_does_not_grow_with_pools_whose_wardens_are_killed(void **state)
@@ -235,18 +251,11 @@ struct module {
 };
 
 /* Only the process that T_HOST names survives the constructor. */
-static const char module_text[] = "#include <stdlib.h>\n"
-                                  "#include <unistd.h>\n"
+static const char module_text[] = "#include <stdlib.h>\n#include <unistd.h>\n"
                                   "__attribute__((constructor)) static void crash_elsewhere(void)\n"
-                                  "{\n"
-                                  "    const char *host = getenv(\"T_HOST\");\n"
-                                  "    if (host != NULL && atoi(host) != getpid())\n"
-                                  "        abort();\n"
-                                  "}\n"
+                                  "{ if (atoi(getenv(\"T_HOST\")) != getpid()) abort(); }\n"
                                   "int nothing(const void *item, void *result, void *arg)\n"
-                                  "{\n"
-                                  "    return item == result && item == arg;\n"
-                                  "}\n";
+                                  "{ return item == result && item == arg; }\n";
 
 static void compile(void *arg)
 {

@@ -28,7 +28,7 @@
  *   (3) a process (rank, s + 1) is forked only after death.starts == s was published.
  *
  * Layout of fmi_worker_shm, in bytes          who writes
- *      0:  pid, starts                         the warden
+ *      0:  pid, starts                         the warden; pid also the worker, the same
  *      8:  death                               the warden, while no process has the rank
  *     64:  ready, left, init_code              the worker (release)
  *     80:  call, limit_ns                      the worker, around each call that has a time limit

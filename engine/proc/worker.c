@@ -134,6 +134,8 @@ static void set_up(int warden_pid)
 {
     char name[32];
     fmi_sys_die_with_parent(warden_pid);
+    atomic_store(&self.shared->pid,
+                 (uint32_t)getpid()); /* or it could be ready before the warden tells */
     fmi_sys_reset_signals();
     on_exit(leave_at_exit, NULL);
     snprintf(name, sizeof name, "fm-w%02d", self.rank);
