@@ -123,15 +123,16 @@ FM_API int fm_pool_terminate(fm_pool *pool);
 
 /**
  * Waits until every process of the pool has ended.
- * @return 0; `-EBUSY` neither closed nor terminated; `-ETIMEDOUT`; `-EINVAL`; FM_EFORKED
+ * @return 0; `-EBUSY` neither closed nor terminated; `-ETIMEDOUT`; `-EINVAL`; `-EDEADLK` from a map on the same
+ *         pool, by its callback or function; FM_EFORKED
  */
 FM_API int fm_pool_join(fm_pool *pool, int64_t timeout);
 
 /**
  * Terminates the pool if it is open, waits for its processes and frees it. NULL is ignored. A map in another
  * thread returns FM_ECANCELLED first. In a forked child it does nothing.
- * @return 0; `-EINVAL` it is destroyed already; FM_EFORKED
- * Undefined: to destroy a pool from the progress callback of a map of its own, or in two threads at once.
+ * @return 0; `-EINVAL` it is destroyed already, or another thread is doing it; `-EDEADLK` from a map on the same pool, by
+ *         its callback or function; FM_EFORKED
  * Blocks / thread-safety: until the processes are gone, and until a function that runs in the share of a
  *   caller that works has returned.
  */
