@@ -231,7 +231,7 @@ int fmc_job_map(struct fmc_job *job, fm_pool *pool, fm_map_opts *opts)
                                         : map_own(job, pool, opts);
 }
 
-void fmc_job_release(struct fmc_job *job)
+void fmc_job_release_arrays(struct fmc_job *job)
 {
     if (job->prepared)
         fmk_release(&job->problem);
@@ -240,6 +240,10 @@ void fmc_job_release(struct fmc_job *job)
     fm_array_destroy(job->status);
     for (int i = 0; i < job->n_inputs; i++)
         fmc_input_close(&job->inputs[i]);
+}
+
+void fmc_job_release(struct fmc_job *job)
+{
     fmc_function_close(&job->function);
     free(job->arg);
 }

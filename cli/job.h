@@ -40,6 +40,9 @@ int fmc_job_map(struct fmc_job *job, fm_pool *pool, fm_map_opts *opts);
 /* 1 if the arrays' descriptors are as they were before the map. */
 int fmc_job_is_intact(const struct fmc_job *job);
 
+/* What lies in shared memory: not if that cannot be trusted, it ends with the command. */
+void fmc_job_release_arrays(struct fmc_job *job);
+/* The rest. */
 void fmc_job_release(struct fmc_job *job);
 
 #endif

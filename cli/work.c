@@ -313,8 +313,9 @@ int fmc_work(const struct fmc_options *options, int run)
     fmc_output_abandon(&w.output);
     rc = close_failures(&w, rc);
     (void)fm_pool_destroy(w.pool); /* whatever it says, the command ends now */
-    if (!w.overwritten) /* what cannot be trusted is not followed: the memory ends with the command */
-        fmc_job_release(&w.job);
+    if (!w.overwritten)            /* what cannot be trusted is not followed */
+        fmc_job_release_arrays(&w.job);
+    fmc_job_release(&w.job);
     free(w.records);
     return rc;
 }
