@@ -394,11 +394,12 @@ static void test_park_announce_ends_spins_and_leaves_sleepers_asleep(void **stat
     wait_until_asleep(game, 1, pid);
     assert_int_equal(fmi_park_spin(&game->park, seen, 1000), 0);
     atomic_store(&game->turn, 1);
-    fmi_park_announce(&game->park);
+    assert_int_equal(fmi_park_announce(&game->park), 0); /* somebody sleeps */
     assert_int_equal(fmi_park_spin(&game->park, seen, 1000), 1);
     assert_int_equal(atomic_load(&game->n_woken), 0);
     fmi_park_rouse(&game->park);
     assert_int_equal(t_exit_code(t_wait_child(pid)), 0);
+    assert_int_equal(fmi_park_announce(&game->park), 1); /* nobody does any more */
     end_game(game);
 }
 

@@ -102,21 +102,24 @@ static int await_done(struct fmi_mapping *m)
     }
 }
 
-static int is_hot(const struct fmi_mapping *m)
-{
-    uint64_t last_done =
-        atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
-    return m->begin_ticks - last_done < fmi_ticks_of_ns(FMI_SPIN_NS);
-}
-
 /*
  * The host sleeps while the workers work. After a recent map some of them still spin, and a small job is done before a
- * sleeper would be awake: so the host spins for a moment before it wakes anyone.
+ * sleeper would be awake: so the host spins for a moment before it wakes anyone. Not where a sleeper has a share that
+ * nobody takes from it.
  */
+static int is_worth_a_spin(const struct fmi_mapping *m)
+{
+    if (m->plan.schedule == FM_SCHEDULE_STATIC)
+        return m->workers_spin;
+    uint64_t last_done =
+        atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
+    return fmi_ticks() - last_done < fmi_ticks_of_ns(FMI_SPIN_NS);
+}
+
 static int wait_isolated(struct fmi_mapping *m)
 {
     struct fmi_pool_shm *shm = m->pool->view.shm;
-    if (is_hot(m)) {
+    if (is_worth_a_spin(m)) {
         uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(EAGER_NS);
         uint64_t done = fmi_job_word(m->ticket, FMI_JOB_DONE);
         do {
@@ -136,13 +139,16 @@ static int wait_isolated(struct fmi_mapping *m)
  */
 static int await_leaving(const struct fmi_mapping *m)
 {
-    uint64_t begin = fmi_ticks(), patience = fmi_ticks_of_ns(PATIENCE_NS);
+    const struct fmi_tally_shm *tallies = m->pool->view.tallies;
+    uint64_t begin = 0, patience = fmi_ticks_of_ns(PATIENCE_NS);
     for (int rank = 1; rank < m->pool->view.n_ranks; rank++)
-        while (atomic_load_explicit(&m->pool->view.tallies[rank].left, memory_order_acquire) !=
-               m->ticket) {
-            if (fmi_ticks() - begin > patience)
+        /* acquire: pairs with visit */
+        while (atomic_load_explicit(&tallies[rank].left, memory_order_acquire) != m->ticket) {
+            uint64_t now = fmi_ticks();
+            begin = begin == 0 ? now : begin;
+            if (now - begin > patience)
                 return 0;
-            fmi_relax(); /* pairs with visit */
+            fmi_relax();
         }
     return 1;
 }
@@ -170,7 +176,12 @@ static int spin_until_done(struct fmi_mapping *m)
 static int take_part(struct fmi_mapping *m)
 {
     const struct fmi_pool_view *view = &m->pool->view;
-    int hot = is_hot(m);
+    struct fmi_runner_caller caller = {
+        .before_steal = m->workers_spin ? let_workers_begin : NULL,
+        .between = m->opts->progress == NULL ? NULL : look_up,
+        .arg = m,
+        .scans_later = m->workers_spin && m->plan.schedule == FM_SCHEDULE_STATIC,
+    };
     struct fmi_runner runner = {
         .plan = &m->plan, /* the private one: the shared one may be overwritten */
         .job = m->job,
@@ -179,11 +190,7 @@ static int take_part(struct fmi_mapping *m)
         .tally = &view->tallies[0],
         .rank = 0,
         .cpu = view->cpus[0],
-        .before_steal = hot ? let_workers_begin : NULL,
-        .before_steal_arg = m,
-        .scans_later = hot && m->plan.schedule == FM_SCHEDULE_STATIC,
-        .between = m->opts->progress == NULL ? NULL : look_up,
-        .between_arg = m,
+        .caller = &caller,
     };
     fmi_park_rouse(&view->shm->work);
     int rc = fmi_runner_init(&runner);

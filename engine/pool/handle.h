@@ -54,7 +54,7 @@ struct fm_pool {
     struct fmi_modules *modules;
     struct fmi_plan *written;         /* by slot: what its job has; for whoever fills the slot */
     _Atomic uint64_t tickets;         /* maps submitted */
-    _Atomic uint64_t last_done_ticks; /* workers spin for a while after it */
+    _Atomic uint64_t last_done_ticks; /* isolated: workers spin for a while after it */
 
     /* under the lock */
     struct fmi_described *described;

@@ -82,7 +82,6 @@ static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_
     m.pool = pool;
     m.opts = request->opts;
     m.arg_block = m.undo_block = NULL;
-    m.begin_ticks = fmi_ticks();
     m.is_cancelled = 0;
     if (m.opts->progress != NULL) {
         m.begin_ns = fmi_now_ns();
@@ -156,8 +155,9 @@ static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_ma
             return rc;
         key = report_key(pool);
         rc = map_inside(pool, &request, &report);
-        atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(),
-                              memory_order_relaxed); /* a hint */
+        if (pool->view.is_isolated)
+            atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(),
+                                  memory_order_relaxed); /* a hint */
         fmi_pool_leave(pool);
     }
     fmi_report_keep(key, &report);

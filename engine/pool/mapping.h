@@ -17,7 +17,7 @@ struct fmi_mapping { /* private to its thread */
     struct fmi_ranges ranges;
     void *arg_block; /* in the heap: an argument too large for the job, and the undo copies */
     void *undo_block;
-    uint64_t begin_ticks;
+    int workers_spin;            /* none of them slept when the job was published */
     int64_t begin_ns, report_ns; /* with a progress callback only */
     int is_cancelled;            /* by the progress callback */
 };

@@ -148,8 +148,8 @@ static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int6
     if (r->plan->undo != NULL)
         atomic_store(&p->undo_of, -1);
     fmi_range_finish(&r->ranges, r->rank);
-    if (r->between != NULL)
-        r->between(r->between_arg);
+    if (r->caller != NULL && r->caller->between != NULL)
+        r->caller->between(r->caller->arg);
 }
 
 /* From here on a death is blamed on an item of the chunk; and the warden sees that this process came so far. */
@@ -224,6 +224,15 @@ static void enter_progress(struct fmi_runner *r, uint64_t ticket)
                           memory_order_release); /* pairs with fmi_report_collect */
 }
 
+static int is_all_finished(struct fmi_runner_caller *caller)
+{
+    int (*before_steal)(void *) = caller == NULL ? NULL : caller->before_steal;
+    if (before_steal == NULL)
+        return 0;
+    caller->before_steal = NULL;
+    return before_steal(caller->arg);
+}
+
 /* 1: a chunk was claimed or stolen; 0: none is left; ALL_FINISHED: nor will there be. */
 static int get_chunk(struct fmi_runner *r, struct fmi_span *span)
 {
@@ -231,12 +240,8 @@ static int get_chunk(struct fmi_runner *r, struct fmi_span *span)
     int rc = fmi_range_claim(&r->ranges, r->rank, want, span);
     if (rc != 0 || r->plan->schedule == FM_SCHEDULE_STATIC)
         return rc;
-    if (r->before_steal != NULL) {
-        int all_finished = r->before_steal(r->before_steal_arg);
-        r->before_steal = NULL;
-        if (all_finished)
-            return ALL_FINISHED;
-    }
+    if (is_all_finished(r->caller))
+        return ALL_FINISHED;
     rc = fmi_range_steal(&r->ranges, r->rank, want, span);
     if (rc == 1)
         fmi_count(&r->tally->n_steals, 1);
@@ -257,7 +262,7 @@ int fmi_runner_run(struct fmi_runner *r, int resume)
         run_fresh_chunk(r, &span);
     if (rc != 0)
         return rc == ALL_FINISHED ? 1 : rc;
-    if (r->scans_later)
+    if (r->caller != NULL && r->caller->scans_later)
         return 0;
     /* The last c3 before is_awaited; pairs with await_done. */
     atomic_thread_fence(memory_order_seq_cst);

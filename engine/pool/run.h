@@ -10,6 +10,14 @@
 #include "array.h"
 #include "job.h"
 
+struct fmi_runner_caller { /* what a caller that works does besides */
+    /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
+    int (*before_steal)(void *arg);
+    void (*between)(void *arg); /* between chunks, for the progress report; NULL: nothing */
+    void *arg;
+    int scans_later; /* it watches the workers leave, and takes no line from them */
+};
+
 struct fmi_runner {
     const struct fmi_plan *plan;
     struct fmi_job_shm *job;
@@ -29,14 +37,7 @@ struct fmi_runner {
 
     char *packed; /* copies of rows with gaps for item functions, n_in + 1 of them; NULL without */
     struct fmi_array_view *views; /* of in[] and out, when packed or undo needs them; else NULL */
-
-    /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
-    int (*before_steal)(void *arg);
-    void *before_steal_arg;
-    int scans_later; /* a caller that works: it watches the workers leave, and takes no line from them */
-    /* Called between chunks when it is not NULL: the caller's progress report. */
-    void (*between)(void *arg);
-    void *between_arg;
+    struct fmi_runner_caller *caller; /* NULL: a worker, or a map inside a function */
 };
 
 /* Prepares a runner to take part in the job. 0; FM_ENOFUNC, FM_ESTALE, -ENOMEM, FM_ECORRUPT. */

@@ -195,5 +195,5 @@ void fmi_mapping_publish(struct fmi_mapping *m)
         atomic_fetch_or(FMI_POOL_USED(shm), 1ull << m->slot);
     atomic_store_explicit(FMI_POOL_LATEST(shm), (uint64_t)m->slot,
                           memory_order_relaxed); /* a hint */
-    fmi_park_announce(&shm->work);
+    m->workers_spin = fmi_park_announce(&shm->work);
 }

@@ -64,10 +64,11 @@ int fmi_park_alive(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns,
     return rc;
 }
 
-void fmi_park_announce(struct fmi_park_shm *p)
+int fmi_park_announce(struct fmi_park_shm *p)
 {
     FMI_FAULT("park.announce");
-    atomic_fetch_add(&p->word, 2); /* k2: releases the caller's change */
+    return (atomic_fetch_add(&p->word, 2) & FMI_PARK_FLAG) ==
+           0; /* k2: releases the caller's change */
 }
 
 static int take_flag(struct fmi_park_shm *p)

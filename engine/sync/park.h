@@ -85,8 +85,8 @@ int fmi_park(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns, int64_t dea
 int fmi_park_alive(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns,
                    const _Atomic uint32_t *life, uint32_t life_value, int64_t deadline_ns);
 
-/* k2 alone: those who spin see the change; those who sleep do not wake yet. */
-void fmi_park_announce(struct fmi_park_shm *p);
+/* k2 alone: those who spin see the change; those who sleep do not wake yet. Returns 1 if nobody slept, as a hint. */
+int fmi_park_announce(struct fmi_park_shm *p);
 
 /* k3 .. k5: wakes those who sleep. One system call if anyone does, none otherwise. */
 void fmi_park_rouse(struct fmi_park_shm *p);
