@@ -111,7 +111,22 @@ static int open_unfinished(struct fmi_outfile *o, unsigned flags)
     return o->fd >= 0 ? 0 : open_named(o);
 }
 
-static int reserve(struct fmi_outfile *o)
+static int fail_full(const struct fmi_outfile *o, uint64_t free)
+{
+    return fmi_error(-ENOSPC, "%s: %zu bytes needed, %" PRIu64 " free", o->path, o->bytes, free);
+}
+
+/* Bytes that this user may still take on the file system; UINT64_MAX: it does not tell. */
+static uint64_t free_bytes(const struct fmi_outfile *o)
+{
+    struct statvfs fs;
+    if (fstatvfs(o->fd, &fs) != 0 || fs.f_blocks == 0) /* a tmpfs without a limit has no blocks */
+        return UINT64_MAX;
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+/* What cannot be there is refused before anything is taken: others would find the disk full meanwhile. */
+static int check_room(const struct fmi_outfile *o)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && o->bytes > limit.rlim_cur)
@@ -120,13 +135,19 @@ static int reserve(struct fmi_outfile *o)
                          (uint64_t)limit.rlim_cur); /* the kernel would send SIGXFSZ */
     if (o->bytes > INT64_MAX)
         return fail(o, EFBIG, "reserve");
+    return o->bytes > free_bytes(o) ? fail_full(o, free_bytes(o)) : 0;
+}
+
+static int reserve(struct fmi_outfile *o)
+{
+    int code = check_room(o);
+    if (code != 0)
+        return code;
     for (size_t at = 0; at < o->bytes;) {
         size_t n = o->bytes - at < RESERVE_BYTES ? o->bytes - at : RESERVE_BYTES;
         int error = posix_fallocate(o->fd, (off_t)at, (off_t)n);
-        struct statvfs fs;
-        if (error == ENOSPC && fstatvfs(o->fd, &fs) == 0)
-            return fmi_error(-ENOSPC, "%s: %zu bytes needed, %" PRIu64 " free", o->path, o->bytes,
-                             (uint64_t)fs.f_bavail * fs.f_frsize + at);
+        if (error == ENOSPC)
+            return fail_full(o, free_bytes(o) + at);
         if (error != 0 && error != EINTR)
             return fail(o, error, "reserve space");
         if (error == 0)
