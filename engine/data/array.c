@@ -6,37 +6,51 @@
 #include "error.h"
 #include "fault.h"
 #include "heap.h"
+#include "infile.h"
+#include "memory.h"
 #include "message.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
-/* A buffer of `bytes` with count 1. */
-static int make_buffer(struct fmi_buffer_shm **out, size_t bytes, int zero)
+/* A buffer record with its lock, and nothing else yet. */
+static int make_record(struct fmi_buffer_shm **out)
 {
-    void *record, *data;
+    void *record;
     int code = fmi_heap_alloc(&record, sizeof(struct fmi_buffer_shm), FMI_HEAP_ZERO);
     if (code != 0)
         return code;
-    struct fmi_buffer_shm *buffer = record;
-    code = fmi_lock_init(&buffer->lock);
+    *out = record;
+    code = fmi_lock_init(&(*out)->lock);
     if (code != 0)
-        goto free_record;
-    /* An array without elements has an address too: 0 bytes would have none. */
-    code = fmi_heap_alloc(&data, bytes == 0 ? 1 : bytes, zero ? FMI_HEAP_ZERO : 0);
-    if (code != 0)
-        goto free_record;
+        fmi_heap_free(record);
+    return code;
+}
+
+static void publish_buffer(struct fmi_buffer_shm *buffer, char *data, size_t bytes)
+{
     buffer->data = data;
     buffer->bytes = bytes;
     atomic_init(&buffer->count, 1);
     /* Release: whoever sees the mark sees the rest; pairs with copy_buffer. */
     atomic_store_explicit(&buffer->mark, FMI_BUFFER_LIVE, memory_order_release);
-    *out = buffer;
-    return 0;
+}
 
-free_record:
-    fmi_heap_free(record);
+/* A buffer of `bytes` with count 1. */
+static int make_buffer(struct fmi_buffer_shm **out, size_t bytes, int zero)
+{
+    void *data;
+    int code = make_record(out);
+    if (code != 0)
+        return code;
+    /* An array without elements has an address too: 0 bytes would have none. */
+    code = fmi_heap_alloc(&data, bytes == 0 ? 1 : bytes, zero ? FMI_HEAP_ZERO : 0);
+    if (code != 0)
+        fmi_heap_free(*out);
+    else
+        publish_buffer(*out, data, bytes);
     return code;
 }
 
@@ -57,8 +71,12 @@ static int count_up(struct fmi_buffer_shm *buffer)
 static void free_buffer(struct fmi_buffer_shm *buffer)
 {
     char *data = buffer->data;
+    const uint64_t serial = buffer->file.serial;
     atomic_store_explicit(&buffer->mark, FMI_BUFFER_DEAD, memory_order_relaxed);
-    if (fmi_heap_free(data) != 0 || fmi_heap_free(buffer) != 0)
+    __atomic_store_n(&buffer->file.serial, 0, __ATOMIC_RELAXED); /* others see that it is gone */
+    if (serial != 0)
+        fmi_filemap_close(serial);
+    if ((serial == 0 && fmi_heap_free(data) != 0) || fmi_heap_free(buffer) != 0)
         fmi_log(FM_LOG_ERROR, "array memory %p was overwritten; it is not freed", (void *)buffer);
 }
 
@@ -154,6 +172,30 @@ int fm_array_create(fm_array **out, fm_dtype dtype, int ndim, const int64_t *sha
     return code;
 }
 
+int fmi_array_of_file(fm_array **out, const struct fmi_infile_layout *file, int fd, size_t bytes,
+                      int is_writable)
+{
+    struct fmi_buffer_shm *buffer;
+    struct fmi_array_view layout = {.dtype = file->dtype, .ndim = file->ndim};
+    int code = make_record(&buffer);
+    if (code == 0 && (code = fmi_filemap_open(&buffer->file, fd, bytes, is_writable)) != 0)
+        fmi_heap_free(buffer);
+    if (code != 0) {
+        close(fd);
+        return code;
+    }
+    publish_buffer(buffer, buffer->file.base + file->offset, bytes - file->offset);
+    layout.buffer = buffer;
+    layout.data = buffer->data;
+    memcpy(layout.shape, file->shape, sizeof layout.shape);
+    fmi_array_pack(fm_dtype_bytes(file->dtype), file->ndim, file->shape, file->order,
+                   layout.strides);
+    code = make_descriptor(out, &layout);
+    if (code != 0)
+        free_buffer(buffer);
+    return code;
+}
+
 void fm_array_destroy(fm_array *a)
 {
     if (a == NULL)
@@ -170,6 +212,18 @@ void fm_array_destroy(fm_array *a)
     FMI_FAULT("array.dead");
     fmi_heap_free(a);
     count_down(seen.buffer);
+}
+
+int fm_array_sync(const fm_array *a)
+{
+    struct fmi_array_view seen;
+    int code = fmi_array_inspect(a, &seen);
+    if (code != 0 || !seen.is_mapped || seen.is_readonly)
+        return code;
+    char *page = (char *)((uintptr_t)seen.lo / fmi_sys_page_bytes() * fmi_sys_page_bytes());
+    code = fmi_sys_sync(page, (size_t)(seen.hi - page));
+    return code == 0 ? 0
+                     : fmi_error(code, "the mapped file cannot be synced: %s", fm_strerror(code));
 }
 
 int fm_array_lock(fm_array *a, int64_t timeout)
@@ -204,9 +258,16 @@ static int64_t count_from(const fm_array *a, int axis)
     return (int64_t)count;
 }
 
+/* A mapped file may not be there yet in this process. */
+static int is_reached(const fm_array *a)
+{
+    struct fmi_array_view seen;
+    return is_live(a) && (a->buffer->file.serial == 0 || fmi_array_inspect(a, &seen) == 0);
+}
+
 void *fm_array_data(const fm_array *a)
 {
-    return is_live(a) ? a->data : NULL;
+    return is_reached(a) ? a->data : NULL;
 }
 
 fm_dtype fm_array_dtype(const fm_array *a)
@@ -258,7 +319,7 @@ int fm_array_is_contiguous(const fm_array *a, int order)
 
 void *fm_array_at(const fm_array *a, int ndim, const int64_t *index)
 {
-    if (!is_live(a) || ndim != a->ndim || index == NULL)
+    if (!is_reached(a) || ndim != a->ndim || index == NULL)
         return NULL;
     int64_t offset = 0;
     for (int i = 0; i < ndim; i++) {

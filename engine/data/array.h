@@ -31,6 +31,7 @@
  * Memory is lost in each case, and never freed under a reader.
  */
 
+#include "filemap.h"
 #include "lock.h"
 
 #include <assert.h>
@@ -51,7 +52,8 @@
  *      0:  | mark | data | bytes |   creator; mark also by the last destroyer
  *     64:  | count |                 whoever makes or destroys a view
  *    128:  | lock |                  its holder
- *    192:  end
+ *    192:  | file |                  creator: the file that is this memory (filemap.h); serial 0: none
+ *    256:  end
  */
 struct fmi_buffer_shm {
     alignas(64) _Atomic uint64_t mark;
@@ -59,9 +61,11 @@ struct fmi_buffer_shm {
     uint64_t bytes;
     alignas(64) _Atomic uint64_t count;
     alignas(64) struct fmi_lock_shm lock;
+    alignas(64) struct fmi_file_shm file;
 };
 static_assert(sizeof(void *) == 8, "buffer: layout");
-static_assert(sizeof(struct fmi_buffer_shm) == 192, "buffer: layout");
+static_assert(sizeof(struct fmi_buffer_shm) == 256, "buffer: layout");
+static_assert(offsetof(struct fmi_buffer_shm, file) == 192, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, data) == 8, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, bytes) == 16, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, count) == 64, "buffer: layout");
@@ -110,12 +114,14 @@ struct fmi_array_view {
     fm_dtype dtype;
     int ndim;
     int row_is_packed; /* the elements of one item lie without gaps in C order */
+    int is_mapped;     /* a file, so a process may have to map it first: this one has */
+    int is_readonly;   /* may not be written */
 };
 
 /*
- * Fills *out with what `a` says at one moment, if that is consistent and lies in the heap. Trusts nothing
- * that it reads. Returns 0; -EINVAL for NULL and for what is not in the heap; FM_ECORRUPT if it is there and is
- * no array: destroyed or overwritten. On failure *out has ndim 0 and is not to be used.
+ * Fills *out with what `a` says at one moment, if that is consistent and lies in the heap or in a mapped file, which this process
+ * then has mapped. Trusts nothing that it reads. Returns 0; -EINVAL for NULL and for what is not in the heap; FM_ECORRUPT if it is
+ * there and is no array: destroyed or overwritten; as fmi_filemap_attach(). On failure *out has ndim 0 and is not to be used.
  */
 int fmi_array_inspect(const fm_array *a, struct fmi_array_view *out);
 
@@ -130,6 +136,11 @@ int fmi_array_size(fm_dtype dtype, int ndim, const int64_t *shape, size_t *bytes
 
 /* Strides [bytes] of a packed array whose size was checked. A length of 0 counts as 1. */
 void fmi_array_pack(size_t item_bytes, int ndim, const int64_t *shape, int order, int64_t *strides);
+
+/* An array of a file that is open: `bytes` of it are mapped, the first element lies at layout->offset. Takes `fd` over, whatever it returns. */
+struct fmi_infile_layout;
+int fmi_array_of_file(fm_array **out, const struct fmi_infile_layout *layout, int fd, size_t bytes,
+                      int is_writable);
 
 /* A LIVE descriptor of that layout for layout->buffer, counted. 0, -ENOMEM, -ENOSPC, FM_ECORRUPT. */
 int fmi_array_share(fm_array **out, const struct fmi_array_view *layout);

@@ -75,6 +75,7 @@ struct copied {
     char *data;
     char *begin;
     uint64_t bytes;
+    struct fmi_file_shm file;
 };
 
 static int copy_buffer(struct fmi_buffer_shm *buffer, struct copied *c)
@@ -85,6 +86,8 @@ static int copy_buffer(struct fmi_buffer_shm *buffer, struct copied *c)
     c->buffer = buffer;
     c->begin = buffer->data;
     c->bytes = buffer->bytes;
+    if (buffer->file.serial != 0)
+        c->file = buffer->file;
     return 1;
 }
 
@@ -118,11 +121,21 @@ static int measure_extent(const struct fmi_array_view *v, int64_t *lo, int64_t *
     return 1;
 }
 
+/* That the elements are memory of this process. 0; FM_ECORRUPT; as fmi_filemap_attach(). */
+static int reach_memory(const struct copied *c, struct fmi_array_view *v)
+{
+    if (c->file.serial == 0)
+        return fmi_heap_contains(c->begin, c->bytes == 0 ? 1 : c->bytes) ? 0 : FM_ECORRUPT;
+    v->is_mapped = 1;
+    v->is_readonly = !c->file.is_writable;
+    return fmi_filemap_attach(&c->file, &c->buffer->file, c->begin, c->bytes);
+}
+
 /* INVARIANT (3). Distances from the buffer's begin are compared, so no address can overflow. */
 static int place_extent(const struct copied *c, struct fmi_array_view *v)
 {
     int64_t lo, hi;
-    if (!fmi_heap_contains(c->begin, c->bytes == 0 ? 1 : c->bytes) || !measure_extent(v, &lo, &hi))
+    if (!measure_extent(v, &lo, &hi))
         return 0;
     uintptr_t first = (uintptr_t)c->data - (uintptr_t)c->begin;
     if (first > c->bytes || lo < -(int64_t)first || hi > (int64_t)(c->bytes - first))
@@ -159,9 +172,12 @@ int fmi_array_inspect(const fm_array *a, struct fmi_array_view *out)
         return fmi_error(-EINVAL,
                          "array %p is not in the shared heap; make it with fm_array_create()",
                          (const void *)a);
-    if (!copy_descriptor(a, &c, out) || !check_shape(&c, out) || !place_extent(&c, out)) {
+    int code = FM_ECORRUPT;
+    if (copy_descriptor(a, &c, out) && check_shape(&c, out) && place_extent(&c, out))
+        code = reach_memory(&c, out);
+    if (code != 0)
         memset(out, 0, sizeof *out);
-        return fmi_error(FM_ECORRUPT, "array %p was destroyed or overwritten", (const void *)a);
-    }
-    return 0;
+    if (code == FM_ECORRUPT)
+        fmi_error_note("array %p was destroyed or overwritten", (const void *)a);
+    return code;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Array files: open, check what they are, read into the heap. */
 #include "infile.h"
+#include "array.h"
 #include "dtype.h"
 #include "error.h"
 
@@ -41,13 +42,13 @@ static int check_kind(struct fmi_infile *in)
     return 0;
 }
 
-int fmi_infile_open(struct fmi_infile *in, const char *path)
+int fmi_infile_open(struct fmi_infile *in, const char *path, int is_writable)
 {
     in->fd = -1;
     in->path = path;
     if (path == NULL)
         return fmi_error(-EINVAL, "path is NULL");
-    in->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    in->fd = open(path, (is_writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (in->fd < 0)
         return fmi_error(-errno, "%s: %s", path, fm_strerror(-errno));
     int code = check_kind(in);
@@ -101,4 +102,46 @@ int fmi_infile_load(const struct fmi_infile *in, const struct fmi_infile_layout 
     }
     fmi_dtype_swap(data, bytes, layout->swap_unit);
     return 0;
+}
+
+/* Of the elements' begin: mapped memory begins at a page, and code for vectors may count on whole elements. */
+enum { MAP_ALIGNMENT = 16 };
+
+int fmi_infile_map(struct fmi_infile *in, const struct fmi_infile_layout *layout, int is_writable,
+                   fm_array **out)
+{
+    size_t bytes;
+    int code = fmi_array_size(layout->dtype, layout->ndim, layout->shape, &bytes);
+    if (code != 0)
+        return code;
+    if (layout->swap_unit > 1)
+        return fmi_error(-EINVAL,
+                         "%s has another byte order than this machine, so it cannot be "
+                         "mapped; FM_NPY_READ converts it",
+                         in->path);
+    if (layout->offset % MAP_ALIGNMENT != 0)
+        return fmi_error(-EINVAL,
+                         "%s: the elements begin at offset %" PRIu64
+                         ", no multiple of %d, so it cannot be mapped; FM_NPY_READ copies it",
+                         in->path, layout->offset, MAP_ALIGNMENT);
+    if (bytes == 0) /* there is nothing to map */
+        return fmi_infile_load(in, layout, out);
+    code = fmi_array_of_file(out, layout, in->fd, layout->offset + bytes, is_writable);
+    in->fd = -1;
+    return code;
+}
+
+int fmi_infile_check_mode(int mode)
+{
+    if (mode >= FM_NPY_READ && mode <= FM_NPY_MAP_WRITE)
+        return 0;
+    return fmi_error(-EINVAL, "mode %d is none; FM_NPY_READ, FM_NPY_MAP or FM_NPY_MAP_WRITE", mode);
+}
+
+int fmi_infile_array(struct fmi_infile *in, const struct fmi_infile_layout *layout, int mode,
+                     fm_array **out)
+{
+    if (mode == FM_NPY_READ)
+        return fmi_infile_load(in, layout, out);
+    return fmi_infile_map(in, layout, mode == FM_NPY_MAP_WRITE, out);
 }

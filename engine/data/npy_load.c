@@ -88,18 +88,18 @@ int fm_npy_load(const char *path, int mode, fm_array **out)
     if (out == NULL)
         return fmi_error(-EINVAL, "out is NULL");
     *out = NULL;
-    if (mode != FM_NPY_READ)
-        return fmi_error(-EINVAL, "mode %d is none; FM_NPY_READ", mode);
     struct fmi_infile in;
     struct fmi_infile_layout layout = {0};
-    int code = fmi_infile_open(&in, path);
+    int code = fmi_infile_check_mode(mode);
+    if (code == 0)
+        code = fmi_infile_open(&in, path, mode == FM_NPY_MAP_WRITE);
     if (code != 0)
         return code;
     code = read_header(&in, &layout);
     if (code == 0)
         code = check_size(&in, &layout);
     if (code == 0)
-        code = fmi_infile_load(&in, &layout, out);
+        code = fmi_infile_array(&in, &layout, mode, out);
     fmi_infile_close(&in);
     return code;
 }

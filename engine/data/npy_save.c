@@ -7,10 +7,12 @@
 #include "checked.h"
 #include "dtype.h"
 #include "error.h"
+#include "infile.h"
 #include "npy_header.h"
 #include "outfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ struct fm_npy_writer {
     int64_t shape[FM_MAX_DIMS];
     fm_dtype dtype;
     int ndim;
+    const char *mapped; /* the first element of the file as an array; NULL: it is not mapped */
 };
 
 /*
@@ -184,6 +187,60 @@ static int write_all(fm_npy_writer *w, const struct fmi_array_view *v)
     return write_strided(&w->output, v);
 }
 
+int fm_npy_map_reserved(fm_npy_writer *w, fm_array **out)
+{
+    if (out == NULL || w == NULL)
+        return fmi_error(-EINVAL, "%s is NULL", out == NULL ? "out" : "writer");
+    *out = NULL;
+    if (w->mapped != NULL)
+        return fmi_error(-EINVAL, "%s is mapped already", w->output.path);
+    if (w->output.name == NULL)
+        return fmi_error(-EINVAL, "%s is a pipe, a device or a descriptor, and cannot be mapped",
+                         w->output.path);
+    char header[HEADER_BYTES];
+    size_t n = format_header(header, w->header_bytes, w->dtype, FM_ORDER_C, w->ndim, w->shape);
+    int code = fmi_outfile_write(&w->output, header, n);
+    struct fmi_infile in = {.path = w->output.path};
+    struct fmi_infile_layout layout = {
+        .offset = n, .dtype = w->dtype, .ndim = w->ndim, .order = FM_ORDER_C};
+    memcpy(layout.shape, w->shape, sizeof layout.shape);
+    if (code == 0 && (in.fd = fcntl(w->output.fd, F_DUPFD_CLOEXEC, 3)) < 0)
+        code = fmi_error(-errno, "%s: %s", w->output.path, fm_strerror(-errno));
+    if (code == 0)
+        code = fmi_infile_map(&in, &layout, 1, out);
+    if (code == 0)
+        w->mapped = fm_array_data(*out);
+    fmi_infile_close(&in);
+    return code;
+}
+
+int fm_npy_create(const char *path, fm_dtype dtype, int ndim, const int64_t *shape, fm_array **out)
+{
+    if (out == NULL)
+        return fmi_error(-EINVAL, "out is NULL");
+    *out = NULL;
+    fm_npy_writer *w;
+    int code = fm_npy_reserve(path, dtype, ndim, shape, &w);
+    if (code == 0 && (code = fm_npy_map_reserved(w, out)) != 0)
+        fm_npy_abandon(w);
+    if (code == 0 && (code = fm_npy_commit(w, *out)) != 0) {
+        fm_array_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+/* What is mapped lies in the file already. */
+static int write_unless_mapped(fm_npy_writer *w, const struct fmi_array_view *v)
+{
+    if (w->mapped == NULL)
+        return write_all(w, v);
+    if (v->data == w->mapped)
+        return 0;
+    return fmi_error(-EINVAL, "%s is mapped; commit the array that fm_npy_map_reserved() gave",
+                     w->output.path);
+}
+
 int fm_npy_commit(fm_npy_writer *w, const fm_array *a)
 {
     if (w == NULL)
@@ -193,7 +250,7 @@ int fm_npy_commit(fm_npy_writer *w, const fm_array *a)
     if (code == 0)
         code = check_array(w, &v);
     if (code == 0)
-        code = write_all(w, &v);
+        code = write_unless_mapped(w, &v);
     if (code == 0) {
         code = fmi_outfile_commit(&w->output);
         free(w);

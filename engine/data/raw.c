@@ -132,19 +132,26 @@ static int fit_shape(const struct fmi_infile *in, const char *spec, struct raw_s
 
 int fm_raw_load(const char *path, const char *spec, fm_array **out)
 {
+    return fm_raw_open(path, spec, FM_NPY_READ, out);
+}
+
+int fm_raw_open(const char *path, const char *spec, int mode, fm_array **out)
+{
     if (out == NULL)
         return fmi_error(-EINVAL, "out is NULL");
     *out = NULL;
     struct raw_spec raw;
     struct fmi_infile in;
-    int code = parse_spec(spec, &raw);
+    int code = fmi_infile_check_mode(mode);
     if (code == 0)
-        code = fmi_infile_open(&in, path);
+        code = parse_spec(spec, &raw);
+    if (code == 0)
+        code = fmi_infile_open(&in, path, mode == FM_NPY_MAP_WRITE);
     if (code != 0)
         return code;
     code = fit_shape(&in, spec, &raw);
     if (code == 0)
-        code = fmi_infile_load(&in, &raw.layout, out);
+        code = fmi_infile_array(&in, &raw.layout, mode, out);
     fmi_infile_close(&in);
     return code;
 }

@@ -22,9 +22,11 @@
 #if defined(__SANITIZE_THREAD__)
 static const uintptr_t address_hints[] = {0x1000000000};
 static const size_t largest_bytes = (size_t)1 << 38;
+static const uintptr_t outside_begin = 0x5800000000, outside_end = 0x7f00000000;
 #else
 static const uintptr_t address_hints[] = {0x200000000000, 0x1000000000, 0x300000000000};
 static const size_t largest_bytes = (size_t)1 << 40;
+static const uintptr_t outside_begin = 0x380000000000, outside_end = 0x550000000000; /* programs */
 #endif
 static const size_t smallest_bytes = (size_t)1 << 26;
 static const size_t warm_bytes = (size_t)1 << 30;
@@ -84,7 +86,7 @@ static int map_somewhere(int fd, size_t bytes, char **base)
 {
     for (size_t i = 0; i < sizeof address_hints / sizeof address_hints[0]; i++) {
         *base = (char *)address_hints[i];
-        int rc = fmi_sys_map_at(*base, fd, bytes);
+        int rc = fmi_sys_map_at(*base, fd, bytes, 1);
         if (rc == 0 || rc == -ENOMEM)
             return rc;
     }
@@ -224,6 +226,25 @@ int fmi_heap_is_block(const void *p, size_t bytes)
     uint32_t size_class = fmi_slab_class(bytes);
     return fmi_span_kind(word) == FMI_SPAN_SLAB && fmi_span_length(word) == size_class &&
            offset % FMI_SPAN_BYTES % (FMI_SLAB_MIN_BYTES << size_class) == 0;
+}
+
+int fmi_heap_take_outside(size_t bytes, char **base, uint64_t *serial)
+{
+    struct fmi_heap *heap = get_heap();
+    size_t room = outside_end - outside_begin, taken;
+    int rc = heap == NULL ? open_heap(&heap) : 0;
+    if (rc != 0)
+        return rc;
+    if (!fmi_checked_round_up(bytes, FMI_SPAN_BYTES, &taken) || taken > room / 2)
+        return fmi_error(-ENOMEM, "%zu GiB are more addresses than there are for mapped files",
+                         bytes >> 30);
+    uint64_t offset;
+    do /* what would pass the end is left out, and the next begins at the start again */
+        offset = atomic_fetch_add(&heap->shm->outside, taken) % room;
+    while (offset > room - taken);
+    *base = (char *)(outside_begin + offset / FMI_SPAN_BYTES * FMI_SPAN_BYTES);
+    *serial = atomic_fetch_add(&heap->shm->n_outside, 1) + 1;
+    return 0;
 }
 
 void fmi_heap_recover(int dead_pid)

@@ -30,6 +30,12 @@ int fmi_heap_is_block(const void *p, size_t bytes);
 /* Frees what a dead process had half done. By the process that knows of the death, before it reaps. */
 void fmi_heap_recover(int dead_pid);
 
+/*
+ * Addresses for `bytes` of memory that is not the heap's and yet has one place in the whole family: a file that is mapped. They are given
+ * again only after terabytes of others; whoever maps there must look whether they are free. `serial` is new at each call. 0; -ENOMEM.
+ */
+int fmi_heap_take_outside(size_t bytes, char **base, uint64_t *serial);
+
 struct fmi_heap_usage {
     size_t used_bytes, warm_bytes, limit_bytes;
 };

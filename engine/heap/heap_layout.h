@@ -23,7 +23,7 @@
 #include "slab.h"
 
 #define FMI_HEAP_MAGIC  0x70616d6b726f6601ull
-#define FMI_HEAP_LAYOUT 1u
+#define FMI_HEAP_LAYOUT 2u
 
 /* Grouped by who writes when, each group on a line of its own. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct fmi_heap_shm {
@@ -36,9 +36,12 @@ struct fmi_heap_shm {
     _Atomic uint32_t ready;           /* spans whose table words have pages; grows only */
     _Atomic int64_t warm;             /* [spans] a hint: a death may leave it off */
     _Atomic int64_t used;             /* [spans] a hint */
+    _Atomic uint64_t outside;         /* bytes of addresses given outside the heap; grows only */
+    _Atomic uint64_t n_outside;       /* how often */
     alignas(64) _Atomic uint32_t slab_hint[FMI_SLAB_CLASSES]; /* where a block was last found */
 };
 static_assert(offsetof(struct fmi_heap_shm, top) == 64, "heap: layout");
+static_assert(offsetof(struct fmi_heap_shm, outside) == 88, "heap: layout");
 static_assert(offsetof(struct fmi_heap_shm, slab_hint) == 128, "heap: layout");
 static_assert(sizeof(struct fmi_heap_shm) <= 4096, "heap: layout");
 

@@ -49,7 +49,7 @@
 
 #define FMI_POOL_JOBS   64 /* one bit each in `used` */
 #define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull
-#define FMI_POOL_LAYOUT 1u
+#define FMI_POOL_LAYOUT 2u
 
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3 };
@@ -79,7 +79,9 @@ struct fmi_plan {
     uint32_t want;     /* grains a claim */
     int32_t host_cpu;  /* where the host thread ran */
     uint32_t unpacked; /* bit k: rows of in[k] have gaps; bit FM_MAX_COLUMNS: those of out */
-    int64_t max_call;  /* items in one call of a chunk function; 0: any number */
+    uint32_t mapped;   /* the same bits: a file, which a process may have to map first */
+    uint32_t pad;
+    int64_t max_call; /* items in one call of a chunk function; 0: any number */
     int64_t limit_ns;
     uint32_t retries;
     uint32_t flags;
@@ -110,7 +112,7 @@ struct fmi_job_shm {
 };
 static_assert(offsetof(struct fmi_job_shm, plan) == 8, "job: layout");
 static_assert(offsetof(struct fmi_plan, n_grains) == 56, "plan: layout");
-static_assert(offsetof(struct fmi_plan, out) == 120, "plan: layout");
+static_assert(offsetof(struct fmi_plan, out) == 128, "plan: layout");
 static_assert(offsetof(struct fmi_job_shm, stop) % 64 == 0, "job: layout");
 
 /*

@@ -63,9 +63,9 @@ static int inspect(const fm_array *a, int k, struct fmi_array_view *view)
         return fmi_error(-EINVAL,
                          "%s is not an array in the shared heap (fm_array_create, fm_array_from)",
                          column_name(k));
-    if (rc != 0)
+    if (rc == FM_ECORRUPT)
         return fmi_error(rc, "%s: its descriptor is destroyed or overwritten", column_name(k));
-    return 0;
+    return rc; /* 0, or why the file that it is mapped from cannot be reached */
 }
 
 static int overlap(const struct fmi_array_view *a, const struct fmi_array_view *b)
@@ -108,6 +108,7 @@ static int add_column(struct fmi_plan *plan, const struct fmi_request *q, int k,
                                       .stride = view.n_items == plan->n_items ? view.strides[0] : 0,
                                       .array = q->columns[k]};
     plan->unpacked |= view.row_is_packed ? 0 : 1u << k;
+    plan->mapped |= view.is_mapped ? 1u << k : 0;
     return out == NULL ? 0 : check_overlap(&view, out, k, q->opts->flags);
 }
 
@@ -140,11 +141,15 @@ static int add_output(struct fmi_plan *plan, const struct fmi_request *q,
     int rc = inspect(q->out, OUTPUT, out);
     if (rc != 0)
         return rc;
+    if (out->is_readonly)
+        return fmi_error(-EINVAL, "the output is a file mapped for reading only; map it with "
+                                  "FM_NPY_MAP_WRITE, or make a file with fm_npy_create()");
     if (out->n_items != plan->n_items)
         return fmi_error(-EINVAL, "the output has %lld rows, the map %lld items",
                          (long long)out->n_items, (long long)plan->n_items);
     plan->out = (struct fmi_column){.data = out->data, .stride = out->strides[0], .array = q->out};
     plan->unpacked |= out->row_is_packed ? 0 : 1u << FM_MAX_COLUMNS;
+    plan->mapped |= out->is_mapped ? 1u << FM_MAX_COLUMNS : 0;
     return 0;
 }
 
@@ -159,6 +164,8 @@ static int add_status(struct fmi_plan *plan, const struct fmi_request *q)
     if (status.dtype != FM_U8 || status.ndim != 1 || status.n_items != plan->n_items)
         return fmi_error(-EINVAL, "status must be a u8 array of one axis with %lld elements",
                          (long long)plan->n_items);
+    if (status.is_mapped)
+        return fmi_error(-EINVAL, "status is a mapped file; it must lie in the shared heap");
     for (int k = OUTPUT; k < q->n_columns; k++) {
         const fm_array *other = k == OUTPUT ? q->out : q->columns[k];
         struct fmi_array_view view;

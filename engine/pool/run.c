@@ -45,6 +45,20 @@ static int prepare_rows(struct fmi_runner *r)
     return r->packed == NULL ? -ENOMEM : 0;
 }
 
+/* A file that was mapped after this process was forked is not there yet. */
+static int reach_mapped(const struct fmi_runner *r)
+{
+    const struct fmi_plan *plan = r->plan;
+    struct fmi_array_view view;
+    int rc = 0;
+    if (plan->mapped >> FM_MAX_COLUMNS & 1)
+        rc = fmi_array_inspect(plan->out.array, &view);
+    for (int k = 0; k < plan->n_in && rc == 0; k++)
+        if (plan->mapped >> k & 1)
+            rc = fmi_array_inspect(plan->in[k].array, &view);
+    return rc;
+}
+
 static int find_function(struct fmi_runner *r)
 {
     union { /* ISO C has no cast between the two */
@@ -62,6 +76,8 @@ int fmi_runner_init(struct fmi_runner *r)
     r->attempted = -1;
     r->target_ticks = fmi_ticks_of_ns(TARGET_NS);
     int rc = find_function(r);
+    if (rc == 0 && r->plan->mapped != 0)
+        rc = reach_mapped(r);
     return rc == 0 ? prepare_rows(r) : rc;
 }
 

@@ -74,9 +74,9 @@ size_t fmi_sys_file_limit(void)
     return limit.rlim_cur;
 }
 
-int fmi_sys_map_at(void *hint, int fd, size_t bytes)
+int fmi_sys_map_at(void *hint, int fd, size_t bytes, int is_writable)
 {
-    void *p = mmap(hint, bytes, PROT_READ | PROT_WRITE,
+    void *p = mmap(hint, bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ,
                    MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
     if (p == MAP_FAILED)
         return -errno;
@@ -152,6 +152,11 @@ int fmi_sys_reserve(int fd, uint64_t inode, size_t offset, void *mapped, size_t 
 int fmi_sys_punch(void *mapped, size_t bytes)
 {
     return madvise(mapped, bytes, MADV_REMOVE) == 0 ? 0 : -errno;
+}
+
+int fmi_sys_sync(void *mapped, size_t bytes)
+{
+    return msync(mapped, bytes, MS_SYNC) == 0 ? 0 : -errno;
 }
 
 uint64_t fmi_sys_inode(int fd)

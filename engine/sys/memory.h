@@ -19,7 +19,7 @@ int fmi_sys_shm_create(int *out, int backing, size_t bytes);
 size_t fmi_sys_file_limit(void);
 
 /* Maps `bytes` of `fd` shared at `hint`, or nowhere: -EEXIST if the addresses are taken. */
-int fmi_sys_map_at(void *hint, int fd, size_t bytes);
+int fmi_sys_map_at(void *hint, int fd, size_t bytes, int is_writable);
 
 /* Maps private zeroed pages anywhere, without swap reservation. */
 int fmi_sys_map_private(void **out, size_t bytes);
@@ -42,6 +42,9 @@ int fmi_sys_reserve(int fd, uint64_t inode, size_t offset, void *mapped, size_t 
 
 /* Gives the pages back to the kernel; they read 0 afterwards. */
 int fmi_sys_punch(void *mapped, size_t bytes);
+
+/* Waits until what was written to the mapped file is on disk. */
+int fmi_sys_sync(void *mapped, size_t bytes);
 
 uint64_t fmi_sys_inode(int fd); /* 0 on error */
 

@@ -124,7 +124,8 @@ FM_API FM_NODISCARD int fm_array_reshape(fm_array **out, fm_array *a, int ndim,
 /** Destroys an array or a view; the memory goes with the last of them. NULL is ignored. */
 FM_API void fm_array_destroy(fm_array *a);
 
-FM_API void *fm_array_data(const fm_array *a); /**< first element; NULL for NULL */
+/** First element. NULL for NULL, and for a mapped file that cannot be mapped in this process too. */
+FM_API void *fm_array_data(const fm_array *a);
 FM_API fm_dtype fm_array_dtype(const fm_array *a);
 FM_API int fm_array_ndim(const fm_array *a);
 FM_API const int64_t *fm_array_shape(const fm_array *a); /**< ndim lengths [elements] */
@@ -157,7 +158,18 @@ FM_API int fm_array_unlock(fm_array *a);
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-enum fm_npy_mode { FM_NPY_READ = 1 /**< a copy in the heap */ };
+/**
+ * How an array file becomes an array. A mapped one is no copy: its elements are the file, so it may be larger than the machine's memory, and
+ * costs what is touched of it. It has one address in the whole family, as heap memory has, whenever it was mapped: a worker
+ * maps it when a map has it as a column, or when a function there calls fm_array_data() or fm_array_at().
+ * (NumPy's mode 'c' is not there: each process would have changes of its own. FM_NPY_READ gives a copy that all may change.)
+ */
+enum fm_npy_mode {
+    FM_NPY_READ = 1, /**< a copy in the heap */
+    FM_NPY_MAP = 2,  /**< the file itself, to read: writing into it is a crash */
+    FM_NPY_MAP_WRITE =
+        3 /**< the file itself: what is written is in the file, at once and for good */
+};
 
 /**
  * Loads a .npy file (versions 1.0 to 3.0, C or Fortran order; either byte order, converted to the
@@ -166,11 +178,33 @@ enum fm_npy_mode { FM_NPY_READ = 1 /**< a copy in the heap */ };
  * @param mode  an fm_npy_mode
  * @param out   the array; NULL on failure
  * @return 0; `-ENOENT`, `-EACCES` ...; FM_EFORMAT malformed, truncated, or Python objects (detail:
- *         offset and reason); `-EOVERFLOW`; `-ENOMEM`, `-ENOSPC`; `-EINVAL` unknown mode
+ *         offset and reason); `-EOVERFLOW`; `-ENOMEM`, `-ENOSPC`; `-EINVAL` unknown mode, or a file that cannot be
+ *         mapped: another byte order, elements not at a multiple of 16 bytes
  * State after an error: nothing was made. Never allocates more than the file can fill.
- * Source: numpy.lib.format, versions 1.0-3.0.
+ * Undefined: making a mapped file shorter. Whoever touches what is gone gets SIGBUS: in a worker that is a record of
+ *   the item, in the caller it is the end. Mapping costs one descriptor until the array is destroyed.
+ * Source: numpy.lib.format, versions 1.0-3.0; numpy.load(mmap_mode).
  */
 FM_API FM_NODISCARD int fm_npy_load(const char *path, int mode, fm_array **out);
+
+/**
+ * Makes a .npy file of full size whose elements, all 0, are the array: results are written in place, without a copy at the end. The
+ * file is there under its name when this returns, as a new file (what was open under that name before is left alone).
+ * @param path, dtype, ndim, shape  as fm_npy_reserve(); no pipe or device
+ * @param out  the array, in C order, to write; NULL on failure
+ * @return as fm_npy_reserve() and fm_npy_commit()
+ * State after an error: `path` is as it was.
+ * Blocks / thread-safety: as fm_npy_reserve().
+ * Source: numpy.lib.format.open_memmap(mode='w+').
+ */
+FM_API FM_NODISCARD int fm_npy_create(const char *path, fm_dtype dtype, int ndim,
+                                      const int64_t *shape, fm_array **out);
+
+/**
+ * Waits until what was written into a mapped file is on disk. An array in the heap: 0 at once.
+ * @return 0; `-EIO` ...; `-EINVAL`, FM_ECORRUPT no array
+ */
+FM_API int fm_array_sync(const fm_array *a);
 
 /**
  * Saves an array as .npy version 1.0 (2.0 when the header needs it), C order, or Fortran order when that
@@ -214,6 +248,15 @@ FM_API FM_NODISCARD int fm_npy_reserve(const char *path, fm_dtype dtype, int ndi
  */
 FM_API FM_NODISCARD int fm_npy_commit(fm_npy_writer *w, const fm_array *a);
 
+/**
+ * The reserved file as an array: results are written where they will lie. fm_npy_commit() with this array then only syncs and names the
+ * file; until then it has no name, so it appears whole or not at all.
+ * @param w    from fm_npy_reserve(), not mapped yet
+ * @param out  the array, in C order, all elements 0; the caller destroys it, after commit or abandon too. NULL on failure
+ * @return 0; `-EINVAL` NULL, mapped already, a pipe or device; `-ENOMEM`, `-EMFILE`; FM_EFORKED
+ */
+FM_API FM_NODISCARD int fm_npy_map_reserved(fm_npy_writer *w, fm_array **out);
+
 /** Gives the reserved space back; `path` is as it was. NULL is ignored. In a forked child the file stays. */
 FM_API void fm_npy_abandon(fm_npy_writer *w);
 
@@ -224,6 +267,9 @@ FM_API void fm_npy_abandon(fm_npy_writer *w);
  * @return 0; `-EINVAL` malformed spec (detail); FM_EFORMAT the file's size does not fit; as fm_npy_load()
  */
 FM_API FM_NODISCARD int fm_raw_load(const char *path, const char *spec, fm_array **out);
+
+/** fm_raw_load() in any fm_npy_mode. @return as fm_raw_load() and fm_npy_load() */
+FM_API FM_NODISCARD int fm_raw_open(const char *path, const char *spec, int mode, fm_array **out);
 
 static inline void fm_array_auto(fm_array **a)
 {
