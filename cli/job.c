@@ -157,8 +157,6 @@ static int prepare_own(struct fmc_job *job)
     int rc = count_items(job);
     if (rc == FMC_DONE)
         rc = write_arg(job);
-    if (rc == FMC_DONE && !job->rows.none)
-        rc = fmc_output_create(&job->out, &job->rows, job->n);
     return rc;
 }
 
@@ -178,6 +176,17 @@ int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int 
         rc = open_inputs(job);
     if (rc == FMC_DONE)
         rc = job->function.kernel != NULL ? prepare_kernel(job) : prepare_own(job);
+    return rc;
+}
+
+int fmc_job_open_output(struct fmc_job *job, struct fmc_output *output)
+{
+    const struct fmc_options *options = job->options;
+    int rc = FMC_DONE;
+    if (options->output != NULL)
+        rc = job->out != NULL ? fmc_output_reserve(output, options->output, job->out)
+                              : fmc_output_open(output, options->output, options->map_files,
+                                                &job->rows, job->n, &job->out);
     if (rc == FMC_DONE && options->map.on_error == FM_ON_ERROR_CONTINUE) {
         const int code = fm_array_zeros(&job->status, FM_U8, 1, &job->n);
         if (code != 0)

@@ -26,10 +26,13 @@ struct fmc_job {
 };
 
 /*
- * Checks all words, then opens the inputs, then checks their shapes and makes the output's array. `run`: a kernel on its
- * default input. Returns 0, FMC_USAGE or FMC_ENVIRONMENT; it has said why. Release it in any case.
+ * Checks all words, then opens the inputs, then checks their shapes. `run`: a kernel on its default input. Returns 0, FMC_USAGE or
+ * FMC_ENVIRONMENT; it has said why. Release it in any case.
  */
 int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int run);
+
+/* Makes the output's array and reserves its file, if there are to be any; and the items' states. As fmc_job_prepare(). */
+int fmc_job_open_output(struct fmc_job *job, struct fmc_output *output);
 
 /* The options' map options with this job's argument, without progress. */
 fm_map_opts fmc_job_map_opts(const struct fmc_job *job);

@@ -25,7 +25,8 @@ enum {
     KEY_FAILURES,
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
-    KEY_JSON
+    KEY_JSON,
+    KEY_MAP
 };
 
 static const struct argp_option options[] = {
@@ -66,6 +67,11 @@ static const struct argp_option options[] = {
      "\"KEY=VALUE\\n...\"",
      0},
     {"output", 'o', "OUT", 0, "Where the results go, a .npy file; written whole or not at all", 0},
+    {"map", KEY_MAP, "WHEN", 0,
+     "auto (default), always or never: whether files of your own function are mapped into memory "
+     "instead of copied; auto: from "
+     "256 MiB on",
+     0},
     {"verify", KEY_VERIFY, NULL, 0, "Kernels: check the results before they are written", 0},
     {"compare", KEY_COMPARE, NULL, 0,
      "Kernels: time a serial loop, OpenMP and forkmap in turn, and print the three medians", 0},
@@ -168,6 +174,9 @@ static error_t parse_results(int key, char *arg, struct argp_state *state)
         return 0;
     case 'q':
         o->quiet = 1;
+        return 0;
+    case KEY_MAP:
+        o->map_files = fmc_value_word(state, "--map", arg, fmc_words_map);
         return 0;
     case KEY_ARG:
         add_arg(o, state, arg);

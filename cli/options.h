@@ -23,6 +23,7 @@ struct fmc_options {
     fm_map_opts map;
     int chunk_fn, star;
     int verify, compare, repeats;
+    int map_files;             /* an fmc_map */
     int json, quiet, progress; /* progress: an fmc_show */
 };
 

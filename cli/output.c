@@ -52,19 +52,6 @@ int fmc_output_parse(struct fmc_rows *rows, const char *spec)
     return FMC_DONE;
 }
 
-int fmc_output_create(fm_array **out, const struct fmc_rows *rows, int64_t n)
-{
-    int64_t shape[FM_MAX_DIMS] = {n};
-    char what[80], type[24];
-    memcpy(shape + 1, rows->shape, sizeof rows->shape);
-    const int code = fm_array_zeros(out, rows->dtype, rows->ndim + 1, shape);
-    if (code == 0)
-        return FMC_DONE;
-    fm_dtype_name(rows->dtype, type, sizeof type);
-    snprintf(what, sizeof what, "output of %" PRId64 " rows of %s", n, type);
-    return fmc_say_code(code, what, NULL);
-}
-
 void fmc_output_look(struct fmc_seen *seen, const fm_array *array)
 {
     *seen = (struct fmc_seen){.data = fm_array_data(array)};
@@ -98,11 +85,11 @@ void fmc_output_clear_failed(const struct fmc_seen *out, const struct fmc_seen *
             memset(out->data + i * out->strides[0], 0, out->row_bytes);
 }
 
-int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *array)
+static int reserve(struct fmc_output *o, const char *path, fm_dtype dtype, int ndim,
+                   const int64_t *shape)
 {
     *o = (struct fmc_output){.path = path};
-    const int code = fm_npy_reserve(path, fm_array_dtype(array), fm_array_ndim(array),
-                                    fm_array_shape(array), &o->writer);
+    const int code = fm_npy_reserve(path, dtype, ndim, shape, &o->writer);
     if (code == 0)
         return FMC_DONE;
     fmc_say_code(code, path,
@@ -110,6 +97,55 @@ int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *a
                      ? "nothing was computed: make room, or choose another place with -o"
                      : "nothing was computed: choose another place with -o");
     return FMC_ENVIRONMENT;
+}
+
+int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *array)
+{
+    return reserve(o, path, fm_array_dtype(array), fm_array_ndim(array), fm_array_shape(array));
+}
+
+int fmc_output_is_to_map(int map, size_t bytes)
+{
+    return map == FMC_MAP_ALWAYS || (map == FMC_MAP_AUTO && bytes >= FMC_MAP_BYTES);
+}
+
+static int create_in_heap(fm_array **out, const struct fmc_rows *rows, const int64_t *shape)
+{
+    char what[80], type[24];
+    const int code = fm_array_zeros(out, rows->dtype, rows->ndim + 1, shape);
+    if (code == 0)
+        return FMC_DONE;
+    fm_dtype_name(rows->dtype, type, sizeof type);
+    snprintf(what, sizeof what, "output of %" PRId64 " rows of %s", shape[0], type);
+    return fmc_say_code(code, what, NULL);
+}
+
+/* Too large to count, it is refused as an array is. */
+static size_t count_bytes(const struct fmc_rows *rows, const int64_t *shape)
+{
+    size_t bytes = fm_dtype_bytes(rows->dtype);
+    for (int i = 0; i <= rows->ndim; i++)
+        if (__builtin_mul_overflow(bytes, (size_t)shape[i], &bytes))
+            return 0;
+    return bytes;
+}
+
+int fmc_output_open(struct fmc_output *o, const char *path, int map, const struct fmc_rows *rows,
+                    int64_t n, fm_array **out)
+{
+    int64_t shape[FM_MAX_DIMS] = {n};
+    memcpy(shape + 1, rows->shape, sizeof rows->shape);
+    if (!fmc_output_is_to_map(map, count_bytes(rows, shape))) {
+        const int rc = create_in_heap(out, rows, shape);
+        return rc == FMC_DONE ? fmc_output_reserve(o, path, *out) : rc;
+    }
+    int rc = reserve(o, path, rows->dtype, rows->ndim + 1, shape);
+    if (rc != FMC_DONE)
+        return rc;
+    const int code = fm_npy_map_reserved(o->writer, out);
+    if (code == -EINVAL) /* a pipe or a device */
+        return create_in_heap(out, rows, shape);
+    return code == 0 ? FMC_DONE : fmc_say_code(code, path, "--map never makes a copy in memory");
 }
 
 int fmc_output_commit(struct fmc_output *o, const fm_array *array)

@@ -3,8 +3,9 @@
 #define FMC_OUTPUT_H
 
 /*
- * The output: what a row of it looks like, its array, and its file. The file is reserved at full size under a
- * temporary name before the work begins, and gets its name when the results are in it.
+ * The output: what a row of it looks like, its array, and its file. The file is reserved at full size without a name (or under a
+ * temporary one) before the work begins, and gets its name when the results are in it. A large one is mapped: its array is the file, so
+ * it may be larger than the memory, and is not written a second time at the end.
  */
 
 #include <forkmap/forkmap.h>
@@ -19,9 +20,6 @@ struct fmc_rows {
 
 /* Returns 0 or FMC_USAGE. */
 int fmc_output_parse(struct fmc_rows *rows, const char *spec);
-
-/* An array of n such rows, all zero. Returns 0, FMC_USAGE (more than can be addressed) or FMC_ENVIRONMENT. */
-int fmc_output_create(fm_array **out, const struct fmc_rows *rows, int64_t n);
 
 /*
  * What the descriptor of an array says. Descriptors lie in shared memory: a function that writes astray can change
@@ -49,8 +47,22 @@ struct fmc_output {
     fm_npy_writer *writer;
 };
 
+/* From this size on a file is mapped and not copied: below, a copy is as fast, and a file that others change meanwhile does no harm. */
+#define FMC_MAP_BYTES ((size_t)256 << 20)
+
+/* What --map says: whether a file of `bytes` is to be mapped. */
+enum fmc_map { FMC_MAP_AUTO = 0, FMC_MAP_ALWAYS, FMC_MAP_NEVER };
+int fmc_output_is_to_map(int map, size_t bytes);
+
 /* Reserves `path` for the array's size. Returns 0 or FMC_ENVIRONMENT. */
 int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *array);
+
+/*
+ * Reserves `path` for n rows, and makes their array: the file itself, or one in the heap. Returns 0, FMC_USAGE (more than can be
+ * addressed) or FMC_ENVIRONMENT.
+ */
+int fmc_output_open(struct fmc_output *o, const char *path, int map, const struct fmc_rows *rows,
+                    int64_t n, fm_array **out);
 
 /* Writes the array and gives the file its name. Returns 0 or FMC_ENVIRONMENT; then nothing is left. */
 int fmc_output_commit(struct fmc_output *o, const fm_array *array);

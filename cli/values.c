@@ -2,6 +2,8 @@
 /* Reads the values of options. */
 #include "values.h"
 
+#include "output.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <forkmap/forkmap.h>
@@ -25,6 +27,8 @@ const struct fmc_word fmc_words_schedule[] = {{"auto", FM_SCHEDULE_AUTO},
                                               {NULL, 0}};
 const struct fmc_word fmc_words_on_error[] = {
     {"stop", FM_ON_ERROR_STOP}, {"continue", FM_ON_ERROR_CONTINUE}, {NULL, 0}};
+const struct fmc_word fmc_words_map[] = {
+    {"auto", FMC_MAP_AUTO}, {"always", FMC_MAP_ALWAYS}, {"never", FMC_MAP_NEVER}, {NULL, 0}};
 
 int fmc_value_read_whole(const char *text, int64_t *out)
 {

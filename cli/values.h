@@ -13,7 +13,7 @@ struct fmc_word {
 };
 
 extern const struct fmc_word fmc_words_pin[], fmc_words_caller[], fmc_words_schedule[],
-    fmc_words_on_error[];
+    fmc_words_on_error[], fmc_words_map[];
 
 /* A decimal number with an optional sign and nothing else. Returns 0, -EINVAL or -ERANGE. */
 int fmc_value_read_whole(const char *text, int64_t *out);

@@ -87,8 +87,7 @@ static int begin(struct work *w, int run)
     if (rc != FMC_DONE)
         return rc;
     fmc_stop_install(); /* from here on there is something to clean up */
-    if (w->options->output != NULL)
-        rc = fmc_output_reserve(&w->output, w->options->output, w->job.out);
+    rc = fmc_job_open_output(&w->job, &w->output);
     if (rc == FMC_DONE)
         rc = fmc_failures_open(&w->failures, w->options->failures);
     if (rc == FMC_DONE)

@@ -137,9 +137,9 @@ int fmi_array_size(fm_dtype dtype, int ndim, const int64_t *shape, size_t *bytes
 /* Strides [bytes] of a packed array whose size was checked. A length of 0 counts as 1. */
 void fmi_array_pack(size_t item_bytes, int ndim, const int64_t *shape, int order, int64_t *strides);
 
-/* An array of a file that is open: `bytes` of it are mapped, the first element lies at layout->offset. Takes `fd` over, whatever it returns. */
+/* An array of a file that is open: `bytes` of it are mapped, the first element lies at file->offset. Takes `fd` over, whatever it returns. */
 struct fmi_infile_layout;
-int fmi_array_of_file(fm_array **out, const struct fmi_infile_layout *layout, int fd, size_t bytes,
+int fmi_array_of_file(fm_array **out, const struct fmi_infile_layout *file, int fd, size_t bytes,
                       int is_writable);
 
 /* A LIVE descriptor of that layout for layout->buffer, counted. 0, -ENOMEM, -ENOSPC, FM_ECORRUPT. */
