@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -272,6 +273,29 @@ static int check_shm(void)
         sleep_ms(20);
     }
     return count_new_shm(1) == 0 ? 0 : -1;
+}
+
+/* ---- sleepers ---- */
+
+char t_process_state(pid_t pid)
+{
+    char path[64], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return state;
+    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'Z';
+    fclose(file);
+    return state;
+}
+
+void t_wait_until_asleep(_Atomic int *n_ready, int n, pid_t pid)
+{
+    while (atomic_load(n_ready) < n && t_process_state(pid) != 'Z')
+        usleep(500);
+    while (t_process_state(pid) != 'S' && t_process_state(pid) != 'Z')
+        usleep(500);
 }
 
 /* ---- temporary files ---- */

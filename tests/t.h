@@ -58,6 +58,11 @@ int t_wait_child(pid_t pid);
 int t_exit_code(int status);
 int t_signal(int status);
 
+/* 'S' once a process sleeps in the kernel; 'Z' when it has ended. */
+char t_process_state(pid_t pid);
+/* Waits until n parties have counted themselves in `n_ready`, since they are about to sleep, and `pid` sleeps or has ended. */
+void t_wait_until_asleep(_Atomic int *n_ready, int n, pid_t pid);
+
 /* Number of processes whose parent is the test process now, adopted ones included. */
 int t_n_children(void);
 

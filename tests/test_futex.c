@@ -42,27 +42,6 @@ static void end_words(struct words *w)
     munmap(w, sizeof *w);
 }
 
-static char state_of(pid_t pid)
-{
-    char path[64], state = 'Z';
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return state;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 'Z';
-    fclose(file);
-    return state;
-}
-
-static void wait_until_asleep(struct words *w, int n, pid_t pid)
-{
-    while (atomic_load(&w->n_ready) < n && state_of(pid) != 'Z')
-        usleep(500);
-    while (state_of(pid) != 'S' && state_of(pid) != 'Z')
-        usleep(500);
-}
-
 /* ---- sleeping and waking ---- */
 
 static void sleep_on_word(void *arg)
@@ -90,7 +69,7 @@ static void expect_all_woken(void (*sleeper)(void *))
     pid_t pids[N_SLEEPERS];
     for (int i = 0; i < N_SLEEPERS; i++) {
         pids[i] = t_start_child(sleeper, w);
-        wait_until_asleep(w, i + 1, pids[i]);
+        t_wait_until_asleep(&w->n_ready, i + 1, pids[i]);
     }
     atomic_store(&w->word, 1);
     fmi_sys_futex_wake_all(&w->word);
@@ -162,9 +141,9 @@ static void test_futex_signal_gives_eintr(void **state)
     (void)state;
     struct words *w = new_words();
     pid_t pid = t_start_child(sleep_with_a_handler, w);
-    wait_until_asleep(w, 1, pid);
+    t_wait_until_asleep(&w->n_ready, 1, pid);
     kill(pid, SIGUSR1);
-    wait_until_asleep(w, 2, pid);
+    t_wait_until_asleep(&w->n_ready, 2, pid);
     kill(pid, SIGUSR1);
     assert_int_equal(t_exit_code(t_wait_child(pid)), 0);
     end_words(w);
@@ -232,12 +211,12 @@ static void expect_end_is_told(void (*end)(void), void (*watcher)(void *), int s
     struct words *w = new_words();
     w->end = end;
     pid_t pid = t_start_child(begin_and_wait, w);
-    wait_until_asleep(w, 1, pid);
+    t_wait_until_asleep(&w->n_ready, 1, pid);
     w->life_value = atomic_load(&w->life.word);
     assert_int_equal(w->life_value & TID_MASK, pid);
     assert_int_equal(w->life_value & FMI_LIFE_OVER, 0);
     pid_t watching = t_start_child(watcher, w);
-    wait_until_asleep(w, 2, watching);
+    t_wait_until_asleep(&w->n_ready, 2, watching);
     atomic_store(&w->word, 1);
     fmi_sys_futex_wake_all(&w->word);
     int status = t_wait_child(pid);
@@ -307,7 +286,7 @@ static void test_life_of_one_process_says_nothing_of_another(void **state)
     (void)state;
     struct words *w = new_words();
     pid_t other = t_start_child(live_on_the_other, w);
-    wait_until_asleep(w, 1, other);
+    t_wait_until_asleep(&w->n_ready, 1, other);
     w->end = kill_self;
     atomic_store(&w->word, 1);
     assert_int_equal(t_signal(t_in_child(begin_and_wait, w)), SIGKILL);

@@ -66,7 +66,7 @@ static int mix_range_chunk(const fm_chunk *chunk, void *arg)
         int64_t number = chunk->begin + r;
         mix_number(&number, result(chunk, r), arg);
     }
-    return chunk->n_in != 0;
+    return chunk->n_in != 0 || chunk->in[0] != NULL;
 }
 
 static int mix_star_chunk(const fm_chunk *chunk, void *arg)

@@ -64,29 +64,6 @@ static void arm(const char *point)
 #endif
 }
 
-/* 'S' once it sleeps in the kernel. */
-static char state_of(pid_t pid)
-{
-    char path[64], state = 'Z';
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return state;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 'Z';
-    fclose(file);
-    return state;
-}
-
-/* Waits for n parties to be about to park, and for `pid` to do so. Ends if it has ended. */
-static void wait_until_asleep(struct game *game, int n, pid_t pid)
-{
-    while (atomic_load(&game->n_ready) < n && state_of(pid) != 'Z')
-        usleep(500);
-    while (state_of(pid) != 'S' && state_of(pid) != 'Z')
-        usleep(500);
-}
-
 /* ---- hand-overs: one body, two drivers ---- */
 
 struct player {
@@ -340,7 +317,7 @@ static void test_park_rouse_between_flag_and_sleep_costs_no_later_wake_up(void *
     assert_true(run_to_futex(pid, &status));
     fmi_park_rouse(&game->park);
     ptrace(PTRACE_DETACH, pid, NULL, NULL);
-    wait_until_asleep(game, 1, pid);
+    t_wait_until_asleep(&game->n_ready, 1, pid);
     atomic_store(&game->turn, 1);
     fmi_park_wake(&game->park);
     assert_int_equal(t_exit_code(t_wait_child(pid)), 0);
@@ -360,7 +337,7 @@ static void test_park_wakes_after_the_last_sleeper_has_gone_make_no_system_call(
     (void)state;
     struct game *game = new_game(2, 0);
     pid_t sleeper = t_start_child(sleep_until_turn, game);
-    wait_until_asleep(game, 1, sleeper);
+    t_wait_until_asleep(&game->n_ready, 1, sleeper);
     atomic_store(&game->turn, 1);
     assert_int_equal(n_futex_calls(t_start_child(wake_often_traced, game)), 1);
     assert_int_equal(t_exit_code(t_wait_child(sleeper)), 0);
@@ -376,7 +353,7 @@ static void test_park_one_wake_reaches_every_sleeper(void **state)
     pid_t pids[N_SLEEPERS];
     for (int i = 0; i < N_SLEEPERS; i++) {
         pids[i] = t_start_child(sleep_until_turn, game);
-        wait_until_asleep(game, i + 1, pids[i]);
+        t_wait_until_asleep(&game->n_ready, i + 1, pids[i]);
     }
     atomic_store(&game->turn, 1);
     fmi_park_wake(&game->park);
@@ -391,7 +368,7 @@ static void test_park_announce_ends_spins_and_leaves_sleepers_asleep(void **stat
     struct game *game = new_game(2, 0);
     uint32_t seen = fmi_park_seen(&game->park);
     pid_t pid = t_start_child(sleep_until_turn, game);
-    wait_until_asleep(game, 1, pid);
+    t_wait_until_asleep(&game->n_ready, 1, pid);
     assert_int_equal(fmi_park_spin(&game->park, seen, 1000), 0);
     atomic_store(&game->turn, 1);
     assert_int_equal(fmi_park_announce(&game->park), 0); /* somebody sleeps */
@@ -467,7 +444,7 @@ static void test_park_signal_gives_eintr(void **state)
     for (int alive = 0; alive < 2; alive++) {
         struct game *game = new_game(1, alive);
         pid_t pid = t_start_child(park_with_a_handler, game);
-        wait_until_asleep(game, 1, pid);
+        t_wait_until_asleep(&game->n_ready, 1, pid);
         kill(pid, SIGUSR1);
         assert_int_equal(t_exit_code(t_wait_child(pid)), 0);
         end_game(game);
@@ -489,7 +466,7 @@ static void expect_covered(const char *point, void (*cover)(struct fmi_park_shm 
     struct game *game = new_game(2, 0);
     arm(point);
     pid_t sleeper = t_start_child(sleep_until_turn, game);
-    wait_until_asleep(game, 1, sleeper);
+    t_wait_until_asleep(&game->n_ready, 1, sleeper);
     int status = t_in_child(take_turn, game);
     arm(NULL);
     assert_int_equal(t_signal(status), SIGKILL);
@@ -522,9 +499,9 @@ static void test_park_sleeper_killed_in_its_sleep_does_not_hinder_the_others(voi
     (void)state;
     struct game *game = new_game(2, 0);
     pid_t first = t_start_child(sleep_until_turn, game);
-    wait_until_asleep(game, 1, first);
+    t_wait_until_asleep(&game->n_ready, 1, first);
     pid_t second = t_start_child(sleep_until_turn, game);
-    wait_until_asleep(game, 2, second);
+    t_wait_until_asleep(&game->n_ready, 2, second);
     kill(first, SIGKILL);
     assert_int_equal(t_signal(t_wait_child(first)), SIGKILL);
     atomic_store(&game->turn, 1);
@@ -573,7 +550,7 @@ static void expect_death_to_end_parks(int n)
     assert_true(await_at_least(&game->turn, 1));
     for (int i = 0; i < n; i++) {
         pids[i] = t_start_child(park_on_a_life, game);
-        wait_until_asleep(game, i + 1, pids[i]);
+        t_wait_until_asleep(&game->n_ready, i + 1, pids[i]);
     }
     kill(owner, SIGKILL);
     assert_int_equal(t_signal(t_wait_child(owner)), SIGKILL);

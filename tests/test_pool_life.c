@@ -168,14 +168,8 @@ static void test_heap_does_not_grow_with_pools_whose_wardens_are_killed(void **s
 /* A process that nobody has reaped yet runs no more. */
 static int is_running(int pid)
 {
-    char path[64], state = 'Z';
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return 0;
-    int n = fscanf(file, "%*d (%*[^)]) %c", &state);
-    fclose(file);
-    return n == 1 && state != 'Z' && state != 'X';
+    char state = t_process_state(pid);
+    return state != 'Z' && state != 'X';
 }
 
 struct ending {

@@ -205,6 +205,7 @@ static void fill_chunk(const struct fmi_runner *r, int64_t item, int64_t count, 
     chunk->begin = plan->begin + item;
     chunk->count = count;
     chunk->n_in = plan->n_in;
+    chunk->in[0] = NULL;
     for (int k = 0; k < plan->n_in; k++) {
         const struct fmi_column *column = &plan->in[k];
         chunk->in[k] = column->data + item * column->stride;

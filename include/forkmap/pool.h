@@ -31,7 +31,7 @@ typedef struct fm_chunk {
     int64_t begin;                     /**< number of the first item */
     int64_t count;                     /**< items, >= 1 */
     int n_in;                          /**< columns; 0 for a range */
-    const void *in[FM_MAX_COLUMNS];    /**< the chunk's first row in each column */
+    const void *in[FM_MAX_COLUMNS];    /**< its first row in each column; [0] NULL: a range */
     int64_t in_stride[FM_MAX_COLUMNS]; /**< [bytes] from row to row; 0 for a broadcast column */
     const fm_array *in_array[FM_MAX_COLUMNS]; /**< the whole column: shape, inner strides */
     void *out;                 /**< the chunk's first result row; NULL without output */
