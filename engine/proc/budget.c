@@ -2,6 +2,7 @@
 /* How many workers this process may have, and who said so. */
 #include "cgroup.h"
 #include "error.h"
+#include "memory.h"
 #include "topo.h"
 
 #include <ctype.h>
@@ -112,4 +113,9 @@ const char *fm_budget_source_name(int source)
     static const char *const names[FM_BUDGET_SOURCES + 1] = {
         "?", "affinity mask", "cgroup quota", "SLURM", "PBS", "SGE", "LSF", "FORKMAP_WORKERS"};
     return source < 1 || source > FM_BUDGET_SOURCES ? names[0] : names[source];
+}
+
+int64_t fm_memory_left(void)
+{
+    return fmi_sys_memory_left();
 }

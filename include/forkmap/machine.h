@@ -42,6 +42,15 @@ FM_API int fm_cpu_budget(fm_budget *b);
 /** A source's name for people: "affinity mask", "cgroup quota", "SLURM", ... */
 FM_API const char *fm_budget_source_name(int source);
 
+/**
+ * Memory that this process may still take: what the machine has available and what the control groups' limits (v1 or v2)
+ * leave, whichever is smaller.
+ * @return [bytes]; INT64_MAX if nothing says how much
+ * Blocks / thread-safety: reads files in /proc and /sys; any thread.
+ * Source: MemAvailable of /proc/meminfo; psutil.virtual_memory().available.
+ */
+FM_API int64_t fm_memory_left(void);
+
 enum fm_pin {
     FM_PIN_CORE = 1,    /**< default: one worker per physical core in turn, SMT siblings last */
     FM_PIN_SPREAD = 2,  /**< as far apart as possible: packages and NUMA nodes in turn */
