@@ -2,17 +2,27 @@
 /* Inputs: files and ranges. */
 #include "input.h"
 
+#include "convert.h"
+#include "csv.h"
+#include "hdf5.h"
 #include "say.h"
+#include "source.h"
 #include "values.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char range_remedy[] =
     "a range is range:BEGIN:END with whole numbers, BEGIN <= END, as in range:0:1000000";
 static const char raw_remedy[] =
     "raw binary is raw:DTYPE:SHAPE[:ORDER]:PATH, as in raw:f4:65536x6:F:poses.in";
+static const char file_remedy[] =
+    "an input is a .npy or .csv file, csv:PATH, FILE.h5:/DATASET, raw:DTYPE:SHAPE[:ORDER]:PATH, "
+    "or range:BEGIN:END";
+
+/* ---- words ---- */
 
 static int parse_range(struct fmc_input *input)
 {
@@ -51,6 +61,70 @@ static int parse_raw(struct fmc_input *input)
     return FMC_DONE;
 }
 
+/* Takes `word` and its colon off the front of *text. */
+static int take_word(const char **text, const char *word)
+{
+    const size_t n = strlen(word);
+    if (strncmp(*text, word, n) != 0 || (*text)[n] != ':')
+        return 0;
+    *text += n + 1;
+    return 1;
+}
+
+static int parse_csv(struct fmc_input *input)
+{
+    static const struct {
+        const char *word;
+        char separator;
+    } separators[] = {{"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}};
+    const char *text = input->text + strlen("csv:");
+    int found = 1;
+    while (found) {
+        found = take_word(&text, "noheader");
+        input->no_header |= found;
+        for (size_t i = 0; i < sizeof separators / sizeof separators[0]; i++)
+            if (take_word(&text, separators[i].word)) {
+                input->separator = separators[i].separator;
+                found = 1;
+            }
+    }
+    input->path = text;
+    input->is_csv = 1;
+    if (*text != '\0')
+        return FMC_DONE;
+    return fmc_say_error(FMC_USAGE,
+                         "it is csv[:comma|:semicolon|:tab][:noheader]:PATH, as in "
+                         "csv:semicolon:prices.txt",
+                         "%s: no path", input->text);
+}
+
+static int ends_in(const char *text, size_t n, const char *ending)
+{
+    const size_t m = strlen(ending);
+    return n > m && strncmp(text + n - m, ending, m) == 0;
+}
+
+/* "file.h5:/group/data": what stands before the colon must be a file, or be called like one. */
+static int parse_path(struct fmc_input *input)
+{
+    input->path = input->text;
+    if (access(input->text, F_OK) == 0)
+        return FMC_DONE;
+    for (const char *p = strstr(input->text, ":/"); p != NULL; p = strstr(p + 1, ":/")) {
+        const size_t n = (size_t)(p - input->text);
+        char *file = strndup(input->text, n);
+        if (file == NULL)
+            return fmc_say_error(FMC_ENVIRONMENT, NULL, "%s: out of memory", input->text);
+        if (access(file, F_OK) == 0 || ends_in(file, n, ".h5") || ends_in(file, n, ".hdf5")) {
+            input->path = input->own_path = file;
+            input->dataset = p + 1;
+            return FMC_DONE;
+        }
+        free(file);
+    }
+    return FMC_DONE;
+}
+
 int fmc_input_parse(struct fmc_input *input, const char *text)
 {
     *input = (struct fmc_input){.text = text};
@@ -58,39 +132,89 @@ int fmc_input_parse(struct fmc_input *input, const char *text)
         return parse_range(input);
     if (strncmp(text, "raw:", strlen("raw:")) == 0)
         return parse_raw(input);
-    input->path = text;
-    return FMC_DONE;
+    if (strncmp(text, "csv:", strlen("csv:")) == 0)
+        return parse_csv(input);
+    return parse_path(input);
 }
 
-int fmc_input_open(struct fmc_input *input)
+/* ---- files ---- */
+
+static int load_raw(struct fmc_input *input, const struct fmc_source *source)
 {
-    if (input->path == NULL)
-        return FMC_DONE;
-    const int code = input->spec != NULL ? fm_raw_load(input->path, input->spec, &input->array)
-                                         : fm_npy_load(input->path, FM_NPY_READ, &input->array);
+    const int code = fm_raw_load(source->opened, input->spec, &input->array);
     if (code == 0)
         return FMC_DONE;
     /* A file whose numbers do not fit is a bad file; a description that cannot be is a bad word. */
-    if (input->spec != NULL && (code == -EINVAL || code == -EOVERFLOW)) {
+    if (code == -EINVAL || code == -EOVERFLOW) {
         const int told = strstr(fm_error_detail(), "raw:DTYPE:SHAPE") != NULL;
         fmc_say_code(code, input->text, told ? NULL : raw_remedy);
         return FMC_USAGE;
     }
-    const char *remedy = NULL;
-    if (code == FM_EFORMAT && input->spec == NULL)
-        remedy =
-            "an input is a .npy file of numbers, raw:DTYPE:SHAPE[:ORDER]:PATH, or range:BEGIN:END";
-    else if (code == -ENOENT && input->spec != NULL && input->path[0] != '\0' &&
-             input->path[1] == ':')
-        remedy = "ORDER is C or F; what follows another letter is taken for the path";
-    fmc_say_code(code, input->path, remedy);
+    fmc_say_file_code(code, input->path, source->opened, NULL);
     return FMC_ENVIRONMENT;
 }
 
-int fmc_input_open_column(struct fmc_input *input)
+static int load_npy(struct fmc_input *input, const struct fmc_source *source)
 {
-    if (input->path != NULL)
-        return fmc_input_open(input);
+    const int code = fm_npy_load(source->opened, FM_NPY_READ, &input->array);
+    if (code != 0)
+        fmc_say_file_code(code, input->path, source->opened,
+                          code == FM_EFORMAT ? file_remedy : NULL);
+    return code == 0 ? FMC_DONE : FMC_ENVIRONMENT;
+}
+
+static int load_csv(struct fmc_input *input, const struct fmc_pick *pick,
+                    const struct fmc_source *source)
+{
+    struct fmc_csv_error error;
+    const struct fmc_csv_options options = {.separator = input->separator,
+                                            .no_header = input->no_header,
+                                            .choice = pick->columns,
+                                            .missing = pick->missing,
+                                            .value = pick->missing_value};
+    const int rc = fmc_csv_read(source->fd, input->path, &options, &input->array, &error);
+    input->is_csv = 1;
+    if (rc == FMC_DONE && error.note[0] != '\0')
+        input->note = strdup(error.note); /* without memory there is none */
+    if (rc == FMC_DONE)
+        return FMC_DONE;
+    return fmc_say_error(rc, error.remedy[0] != '\0' ? error.remedy : NULL, "%s", error.text);
+}
+
+static int load(struct fmc_input *input, const struct fmc_pick *pick,
+                const struct fmc_source *source)
+{
+    int rc;
+    if (input->is_csv || (input->spec == NULL && source->kind == FMC_KIND_CSV))
+        return load_csv(input, pick, source); /* has picked its columns */
+    if (input->spec != NULL)
+        rc = load_raw(input, source);
+    else if (input->dataset != NULL || source->kind == FMC_KIND_HDF5)
+        rc = fmc_hdf5_load(source->opened, input->path, input->dataset, &input->array);
+    else
+        rc = load_npy(input, source);
+    if (rc == FMC_DONE && pick->columns != NULL)
+        rc = fmc_pick_apply_columns(pick, input->text, &input->array);
+    return rc;
+}
+
+static int open_file(struct fmc_input *input, const struct fmc_pick *pick)
+{
+    struct fmc_source source;
+    const int has_letter = input->spec != NULL && input->path[0] != '\0' && input->path[1] == ':';
+    int rc = fmc_source_open(
+        &source, input->path, input->spec != NULL,
+        has_letter ? "ORDER is C or F; what follows another letter is taken for the path" : NULL);
+    if (rc == FMC_DONE)
+        rc = load(input, pick, &source);
+    fmc_source_close(&source);
+    return rc == FMC_DONE ? fmc_pick_apply_rows(pick, input->text, &input->array) : rc;
+}
+
+/* ---- ranges ---- */
+
+static int make_column(struct fmc_input *input)
+{
     const int64_t n = fmc_input_len(input);
     const int code = fm_array_create(&input->array, FM_I64, 1, &n, NULL);
     if (code != 0)
@@ -101,9 +225,37 @@ int fmc_input_open_column(struct fmc_input *input)
     return FMC_DONE;
 }
 
+static int open_range(struct fmc_input *input, const struct fmc_pick *pick, int as_column)
+{
+    int64_t begin, end;
+    if (pick->columns != NULL)
+        return fmc_say_error(FMC_USAGE, "--rows takes a part of it",
+                             "--columns %s: %s has no columns", pick->columns, input->text);
+    const int rc = fmc_pick_rows(pick, input->text, fmc_input_len(input), &begin, &end);
+    if (rc != FMC_DONE)
+        return rc;
+    input->end = input->begin + end;
+    input->begin += begin;
+    return as_column || pick->repeat > 1 || pick->as != 0 ? make_column(input) : FMC_DONE;
+}
+
+/* ---- both ---- */
+
+int fmc_input_open(struct fmc_input *input, const struct fmc_pick *pick, int as_column,
+                   fm_dtype csv_type)
+{
+    int rc = input->path != NULL ? open_file(input, pick) : open_range(input, pick, as_column);
+    const fm_dtype type = pick->as != 0 ? pick->as : input->is_csv ? csv_type : 0;
+    if (rc == FMC_DONE && type != 0)
+        rc = fmc_convert(input->text, &input->array, type);
+    if (rc == FMC_DONE && input->array != NULL)
+        rc = fmc_pick_apply_repeat(pick, input->text, &input->array);
+    return rc;
+}
+
 int64_t fmc_input_len(const struct fmc_input *input)
 {
-    return input->path == NULL ? input->end - input->begin : fm_array_len(input->array);
+    return input->array == NULL ? input->end - input->begin : fm_array_len(input->array);
 }
 
 void fmc_input_close(struct fmc_input *input)
@@ -112,4 +264,8 @@ void fmc_input_close(struct fmc_input *input)
     input->array = NULL;
     free(input->spec);
     input->spec = NULL;
+    free(input->own_path);
+    input->own_path = NULL;
+    free(input->note);
+    input->note = NULL;
 }

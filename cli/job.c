@@ -20,6 +20,10 @@ static int check_kernel_words(const struct fmc_options *o, const struct fmk_kern
         return fmc_say_error(
             FMC_USAGE, "its inputs and outputs are known: `forkmap kernels` shows them",
             "%s is a kernel: --chunk-fn, --star and --out are for functions of your own", k->name);
+    if ((run || k->n_columns == 0) && fmc_pick_is_any(&o->pick))
+        return fmc_say_error(
+            FMC_USAGE, "they pick from an INPUT of `forkmap map`",
+            "%s: --columns, --rows, --repeat, --as and --missing have no INPUT here", k->name);
     if (o->n_args > FMK_MAX_PARAMS)
         return fmc_say_error(FMC_USAGE, NULL, "%s: more than %d --arg", k->name, FMK_MAX_PARAMS);
     if (run || o->n_inputs == k->n_columns)
@@ -97,9 +101,18 @@ static int parse_words(struct fmc_job *job, int run)
 static int open_inputs(struct fmc_job *job)
 {
     const int as_columns = job->options->star || job->function.kernel != NULL;
-    int rc = FMC_DONE;
-    for (int i = 0; i < job->n_inputs && rc == FMC_DONE; i++)
-        rc = as_columns ? fmc_input_open_column(&job->inputs[i]) : fmc_input_open(&job->inputs[i]);
+    const struct fmk_kernel *kernel = job->function.kernel;
+    const struct fmc_pick *pick = &job->options->pick;
+    int rc = FMC_DONE, n_csv = 0;
+    for (int i = 0; i < job->n_inputs && rc == FMC_DONE; i++) {
+        rc = fmc_input_open(&job->inputs[i], pick, as_columns,
+                            kernel != NULL ? kernel->columns[i].dtype : 0);
+        n_csv += job->inputs[i].is_csv;
+        if (job->inputs[i].note != NULL && !job->options->quiet && !job->options->json)
+            fprintf(stderr, "%s\n", job->inputs[i].note);
+    }
+    if (rc == FMC_DONE && pick->missing != 0 && n_csv == 0)
+        rc = fmc_say_error(FMC_USAGE, "leave it out", "--missing is for CSV, and no INPUT is CSV");
     return rc;
 }
 
@@ -226,7 +239,7 @@ static int map_own(struct fmc_job *job, fm_pool *pool, const fm_map_opts *opts)
         return chunks ? fm_pool_starmap_chunks(pool, f->code.chunk, columns, job->n_inputs,
                                                job->out, opts)
                       : fm_pool_starmap(pool, f->code.star, columns, job->n_inputs, job->out, opts);
-    if (in->path == NULL)
+    if (in->array == NULL)
         return chunks ? fm_pool_map_range_chunks(pool, f->code.chunk, in->begin, in->end, job->out,
                                                  opts)
                       : fm_pool_map_range(pool, f->code.item, in->begin, in->end, job->out, opts);

@@ -26,11 +26,38 @@ enum {
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
     KEY_JSON,
-    KEY_MAP
+    KEY_MAP,
+    KEY_COLUMNS,
+    KEY_ROWS,
+    KEY_REPEAT,
+    KEY_AS,
+    KEY_MISSING
 };
 
 static const struct argp_option options[] = {
-    {NULL, 0, NULL, 0, "Workers", 2},
+    {NULL, 0, NULL, 0, "Inputs", 2},
+    {"columns", KEY_COLUMNS, "LIST", 0,
+     "Take these columns, in this order: names of a CSV file, as spot,strike; numbers of a matrix, "
+     "from 0, as 2,0 or 1:4 (default: all; of CSV, those of numbers)",
+     0},
+    {"rows", KEY_ROWS, "BEGIN:END", 0,
+     "Take rows BEGIN up to and without END, from 0; below 0 they count from the end: -100: are "
+     "the "
+     "last 100",
+     0},
+    {"repeat", KEY_REPEAT, "N", 0,
+     "Map the rows N times over, one copy after the other: OUT has N times as many (for timing)",
+     0},
+    {"as", KEY_AS, "DTYPE", 0,
+     "Convert the inputs to DTYPE; a value that does not fit is an error. CSV is f8, and becomes "
+     "what a kernel takes by itself",
+     0},
+    {"missing", KEY_MISSING, "WHAT", 0,
+     "Empty fields of CSV: error (default); skip: leave the row out; nan or another number: that "
+     "value",
+     0},
+
+    {NULL, 0, NULL, 0, "Workers", 3},
     {"workers", 'w', "N", 0,
      "Worker processes, 1 to 1023 (default: the usable cores, see `forkmap topo`)", 0},
     {"caller", KEY_CALLER, "WHAT", 0,
@@ -41,11 +68,11 @@ static const struct argp_option options[] = {
     {"pin", KEY_PIN, "HOW", 0,
      "core (default), spread, compact or none: which core each worker gets", 0},
 
-    {NULL, 0, NULL, 0, "Sharing the items out", 3},
+    {NULL, 0, NULL, 0, "Sharing the items out", 4},
     {"schedule", KEY_SCHEDULE, "HOW", 0, "auto (default), static, dynamic or guided", 0},
     {"chunk", KEY_CHUNK, "N", 0, "Items taken at a time: a number, auto (default) or python", 0},
 
-    {NULL, 0, NULL, 0, "When items fail", 4},
+    {NULL, 0, NULL, 0, "When items fail", 5},
     {"on-error", KEY_ON_ERROR, "WHAT", 0,
      "stop: the first failure ends the map and OUT is not written (default); continue: every item "
      "is "
@@ -61,7 +88,7 @@ static const struct argp_option options[] = {
     {"failures", KEY_FAILURES, "FILE", 0,
      "Write the record of each failed item to FILE, as JSON lines", 0},
 
-    {NULL, 0, NULL, 0, "Function and results", 5},
+    {NULL, 0, NULL, 0, "Function and results", 6},
     {"arg", KEY_ARG, "KEY=VALUE", 0,
      "Parameter of a kernel; a function of your own gets all of them as one text, "
      "\"KEY=VALUE\\n...\"",
@@ -77,7 +104,7 @@ static const struct argp_option options[] = {
      "Kernels: time a serial loop, OpenMP and forkmap in turn, and print the three medians", 0},
     {"repeats", KEY_REPEATS, "N", 0, "Rounds of --compare (default 5)", 0},
 
-    {NULL, 0, NULL, 0, "What is shown", 6},
+    {NULL, 0, NULL, 0, "What is shown", 7},
     {"progress", KEY_PROGRESS, NULL, 0,
      "Show progress, as plain lines where stderr is no terminal (default: a bar on a terminal "
      "only)",
@@ -112,6 +139,30 @@ static int64_t read_chunk(const struct argp_state *state, const char *text)
     if (fmc_value_read_whole(text, &n) != 0 || n < 1)
         argp_error(state, "--chunk %s: must be auto, python, or a whole number of 1 or more", text);
     return n;
+}
+
+static error_t parse_inputs(int key, char *arg, struct argp_state *state)
+{
+    struct fmc_pick *pick = &((struct fmc_options *)state->input)->pick;
+    switch (key) {
+    case KEY_COLUMNS:
+        pick->columns = arg;
+        return 0;
+    case KEY_ROWS:
+        fmc_pick_read_rows(pick, state, arg);
+        return 0;
+    case KEY_REPEAT:
+        pick->repeat = fmc_value_whole(state, "--repeat", arg, 1, INT64_MAX);
+        return 0;
+    case KEY_AS:
+        fmc_pick_read_as(pick, state, arg);
+        return 0;
+    case KEY_MISSING:
+        fmc_pick_read_missing(pick, state, arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
 }
 
 static error_t parse_pool(int key, char *arg, struct argp_state *state)
@@ -226,7 +277,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     if (key == ARGP_KEY_END)
         check_together(state->input, state);
-    error_t rc = parse_pool(key, arg, state);
+    error_t rc = parse_inputs(key, arg, state);
+    if (rc == ARGP_ERR_UNKNOWN)
+        rc = parse_pool(key, arg, state);
     if (rc == ARGP_ERR_UNKNOWN)
         rc = parse_policy(key, arg, state);
     if (rc == ARGP_ERR_UNKNOWN)
@@ -241,6 +294,7 @@ int fmc_options_init(struct fmc_options *o, int argc)
     *o = (struct fmc_options){
         .pool.struct_size = sizeof o->pool,
         .map.struct_size = sizeof o->map,
+        .pick.repeat = 1,
         .repeats = 5,
         .progress = FMC_SHOW_AUTO,
     };

@@ -5,6 +5,7 @@
 /* The options that `map` and `run` share, as one argp child. */
 
 #include "kernels.h"
+#include "pick.h"
 
 #include <argp.h>
 
@@ -21,6 +22,7 @@ struct fmc_options {
     int n_args;
     fm_pool_opts pool;
     fm_map_opts map;
+    struct fmc_pick pick;
     int chunk_fn, star;
     int verify, compare, repeats;
     int map_files;             /* an fmc_map */

@@ -65,10 +65,11 @@ static int cut_text(const char *detail, const char *text)
     return (int)(length - tail);
 }
 
-int fmc_say_code(int code, const char *what, const char *remedy)
+static int say_detail(int code, const char *what, const char *remedy, const char *detail)
 {
     const int exit_code = code == -EINVAL || code == -EOVERFLOW ? FMC_USAGE : FMC_ENVIRONMENT;
-    const char *text = fm_strerror(code), *detail = skip_name(fmk_error_detail(), what);
+    const char *text = fm_strerror(code);
+    detail = skip_name(detail, what);
     const size_t length = strlen(what);
     if (detail[0] == '\0' || strcmp(detail, text) == 0)
         return fmc_say_error(exit_code, remedy, "%s: %s", what, text);
@@ -78,6 +79,23 @@ int fmc_say_code(int code, const char *what, const char *remedy)
         return fmc_say_error(exit_code, remedy, "%s: %s", what, detail);
     return fmc_say_error(exit_code, remedy, "%s: %s (%.*s)", what, text, cut_text(detail, text),
                          detail);
+}
+
+int fmc_say_code(int code, const char *what, const char *remedy)
+{
+    return say_detail(code, what, remedy, fmk_error_detail());
+}
+
+int fmc_say_file_code(int code, const char *path, const char *opened, const char *remedy)
+{
+    const char *detail = fmk_error_detail();
+    const size_t length = strlen(opened);
+    char *text = NULL;
+    if (strncmp(detail, opened, length) == 0 && asprintf(&text, "%s%s", path, detail + length) < 0)
+        text = NULL;
+    const int exit_code = say_detail(code, path, remedy, text != NULL ? text : detail);
+    free(text);
+    return exit_code;
 }
 
 int fmc_say_end(int exit_code)

@@ -28,6 +28,9 @@ int fmc_say_error(int exit_code, const char *remedy, const char *format, ...)
  */
 int fmc_say_code(int code, const char *what, const char *remedy);
 
+/* The same of a file that the library was told to open as `opened`: details that begin with that name `path` instead. */
+int fmc_say_file_code(int code, const char *path, const char *opened, const char *remedy);
+
 /* Closes stdout and says if what was written did not arrive. Returns `exit_code`, or FMC_ENVIRONMENT instead of 0. */
 int fmc_say_end(int exit_code);
 
