@@ -4,6 +4,7 @@
 
 #include "convert.h"
 #include "csv.h"
+#include "output.h"
 #include "hdf5.h"
 #include "say.h"
 #include "source.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char range_remedy[] =
@@ -139,9 +141,32 @@ int fmc_input_parse(struct fmc_input *input, const char *text)
 
 /* ---- files ---- */
 
-static int load_raw(struct fmc_input *input, const struct fmc_source *source)
+static int is_to_map(const struct fmc_pick *pick, const struct fmc_source *source)
 {
-    const int code = fm_raw_load(source->opened, input->spec, &input->array);
+    struct stat st;
+    return fstat(source->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           fmc_output_is_to_map(pick->map, (size_t)st.st_size);
+}
+
+/* What cannot be mapped, because of its byte order for one, is copied. */
+static int open_array(struct fmc_input *input, const struct fmc_pick *pick,
+                      const struct fmc_source *source)
+{
+    int mode = is_to_map(pick, source) ? FM_NPY_MAP : FM_NPY_READ;
+    for (;;) {
+        const int code = input->spec != NULL
+                             ? fm_raw_open(source->opened, input->spec, mode, &input->array)
+                             : fm_npy_load(source->opened, mode, &input->array);
+        if (code != -EINVAL || mode == FM_NPY_READ)
+            return code;
+        mode = FM_NPY_READ;
+    }
+}
+
+static int load_raw(struct fmc_input *input, const struct fmc_pick *pick,
+                    const struct fmc_source *source)
+{
+    const int code = open_array(input, pick, source);
     if (code == 0)
         return FMC_DONE;
     /* A file whose numbers do not fit is a bad file; a description that cannot be is a bad word. */
@@ -154,9 +179,10 @@ static int load_raw(struct fmc_input *input, const struct fmc_source *source)
     return FMC_ENVIRONMENT;
 }
 
-static int load_npy(struct fmc_input *input, const struct fmc_source *source)
+static int load_npy(struct fmc_input *input, const struct fmc_pick *pick,
+                    const struct fmc_source *source)
 {
-    const int code = fm_npy_load(source->opened, FM_NPY_READ, &input->array);
+    const int code = open_array(input, pick, source);
     if (code != 0)
         fmc_say_file_code(code, input->path, source->opened,
                           code == FM_EFORMAT ? file_remedy : NULL);
@@ -188,11 +214,11 @@ static int load(struct fmc_input *input, const struct fmc_pick *pick,
     if (input->is_csv || (input->spec == NULL && source->kind == FMC_KIND_CSV))
         return load_csv(input, pick, source); /* has picked its columns */
     if (input->spec != NULL)
-        rc = load_raw(input, source);
+        rc = load_raw(input, pick, source);
     else if (input->dataset != NULL || source->kind == FMC_KIND_HDF5)
         rc = fmc_hdf5_load(source->opened, input->path, input->dataset, &input->array);
     else
-        rc = load_npy(input, source);
+        rc = load_npy(input, pick, source);
     if (rc == FMC_DONE && pick->columns != NULL)
         rc = fmc_pick_apply_columns(pick, input->text, &input->array);
     return rc;

@@ -198,7 +198,7 @@ int fmc_job_open_output(struct fmc_job *job, struct fmc_output *output)
     int rc = FMC_DONE;
     if (options->output != NULL)
         rc = job->out != NULL ? fmc_output_reserve(output, options->output, job->out)
-                              : fmc_output_open(output, options->output, options->map_files,
+                              : fmc_output_open(output, options->output, options->pick.map,
                                                 &job->rows, job->n, &job->out);
     if (rc == FMC_DONE && options->map.on_error == FM_ON_ERROR_CONTINUE) {
         const int code = fm_array_zeros(&job->status, FM_U8, 1, &job->n);

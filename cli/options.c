@@ -227,7 +227,7 @@ static error_t parse_results(int key, char *arg, struct argp_state *state)
         o->quiet = 1;
         return 0;
     case KEY_MAP:
-        o->map_files = fmc_value_word(state, "--map", arg, fmc_words_map);
+        o->pick.map = fmc_value_word(state, "--map", arg, fmc_words_map);
         return 0;
     case KEY_ARG:
         add_arg(o, state, arg);

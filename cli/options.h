@@ -25,7 +25,6 @@ struct fmc_options {
     struct fmc_pick pick;
     int chunk_fn, star;
     int verify, compare, repeats;
-    int map_files;             /* an fmc_map */
     int json, quiet, progress; /* progress: an fmc_show */
 };
 

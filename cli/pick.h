@@ -2,7 +2,7 @@
 #ifndef FMC_PICK_H
 #define FMC_PICK_H
 
-/* Which part of each input is mapped, and as what: --columns, --rows, --repeat, --as, --missing. */
+/* Which part of each input is mapped over, and as what: --columns, --rows, --repeat, --as, --missing, --map. */
 
 #include <argp.h>
 #include <forkmap/forkmap.h>
@@ -16,6 +16,7 @@ struct fmc_pick {
     fm_dtype as;    /* 0: as they are */
     int missing;    /* an fmc_missing of csv.h; 0: not said */
     double missing_value;
+    int map; /* an fmc_map of output.h: whether files are mapped */
 };
 
 /* 1 if anything was asked for. */
