@@ -95,9 +95,9 @@ static const struct argp_option options[] = {
      0},
     {"output", 'o', "OUT", 0, "Where the results go, a .npy file; written whole or not at all", 0},
     {"map", KEY_MAP, "WHEN", 0,
-     "auto (default), always or never: whether files of your own function are mapped into memory "
-     "instead of copied; auto: from "
-     "256 MiB on",
+     "auto (default), always or never: whether inputs, and the output of a function of your own, "
+     "are mapped into memory instead of "
+     "copied; auto: from 256 MiB on",
      0},
     {"verify", KEY_VERIFY, NULL, 0, "Kernels: check the results before they are written", 0},
     {"compare", KEY_COMPARE, NULL, 0,
