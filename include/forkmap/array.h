@@ -46,12 +46,7 @@ typedef struct fm_array_opts {
     int order; /**< an `fm_order`; 0 is C */
     int zero;  /**< non-zero: the elements start as 0; otherwise they start undefined */
 } fm_array_opts;
-#ifdef __cplusplus
-#define FM_ARRAY_OPTS(...)                                                                         \
-    (fm_addr(fm_array_opts{.struct_size = sizeof(fm_array_opts), __VA_ARGS__}))
-#else
-#define FM_ARRAY_OPTS(...) (&(fm_array_opts){.struct_size = sizeof(fm_array_opts), __VA_ARGS__})
-#endif
+#define FM_ARRAY_OPTS(...) FM_OPTS(fm_array_opts, __VA_ARGS__)
 
 /** Element size [bytes] of a dtype, 0 if it is none. */
 FM_API size_t fm_dtype_bytes(fm_dtype dtype);

@@ -53,21 +53,53 @@ typedef int fm_star_fn(const void *const items[], void *result, void *arg);
 typedef int fm_chunk_fn(const fm_chunk *chunk, void *arg);
 
 /**
- * Defines chunk function `name` from an expression of one item: `x` is the item (type `in`), `i` its
- * number (int64_t), and the value is stored as type `out`.
- *     FM_CHUNK_FN(square, double, double, x * x)
+ * Whether a chunk's rows are what a function takes that reads one value per row and writes another.
+ * @param in_bytes   [bytes] of the value in column 0
+ * @param out_bytes  [bytes] of the result
+ * @return 0; `-EINVAL` no column, no output, rows of another size or with gaps inside: the note says which
+ * Blocks / thread-safety: never; any thread.
  */
-#define FM_CHUNK_FN(name, in_type, out_type, expr)                                                 \
+FM_API FM_NODISCARD int fm_chunk_check(const fm_chunk *chunk, size_t in_bytes, size_t out_bytes);
+
+#ifdef __clang__
+#define FM_IVDEP /* clang looks at run time whether rows overlap */
+#else
+#define FM_IVDEP _Pragma("GCC ivdep")
+#endif
+/* No iteration reads what another wrote: rows do not overlap, and in place each lies on itself. */
+#define FM_CHUNK_LOOP(in_type, out_type, in_step, out_step, ...)                                   \
+    FM_IVDEP                                                                                       \
+    for (int64_t fm_k = 0; fm_k < chunk->count; fm_k++) {                                          \
+        const int64_t i = chunk->begin + fm_k;                                                     \
+        const in_type x = *(const in_type *)(fm_in + fm_k * (in_step));                            \
+        (void)i;                                                                                   \
+        *(out_type *)(fm_out + fm_k * (out_step)) = (__VA_ARGS__);                                 \
+    }
+
+/**
+ * Makes chunk function `name` from an expression of one item, often the call of an inline function: `x` is the
+ * item (type `in_type`), `i` its number (int64_t), `arg` the map's arg, and the value is stored as `out_type`.
+ *     static FM_CHUNK_FN(square, double, double, x * x)
+ *     static FM_CHUNK_FN(energy, struct pose, float, energy_of(&x, arg))
+ * Where rows follow each other without gaps the loop has constant strides, so that the compiler can make vector
+ * code of it. A row that is no `in_type` fails its item with `-EINVAL`, see fm_chunk_check().
+ */
+#define FM_CHUNK_FN(name, in_type, out_type, ...)                                                  \
     int name(const fm_chunk *chunk, void *arg)                                                     \
     {                                                                                              \
         const char *fm_in = (const char *)chunk->in[0];                                            \
         char *fm_out = (char *)chunk->out;                                                         \
+        const int64_t fm_in_step = chunk->n_in > 0 ? chunk->in_stride[0] : 0;                      \
+        const int64_t fm_out_step = chunk->out_stride;                                             \
+        const int fm_rc = fm_chunk_check(chunk, sizeof(in_type), sizeof(out_type));                \
         (void)arg;                                                                                 \
-        for (int64_t fm_k = 0; fm_k < chunk->count; fm_k++) {                                      \
-            const int64_t i = chunk->begin + fm_k;                                                 \
-            const in_type x = *(const in_type *)(fm_in + fm_k * chunk->in_stride[0]);              \
-            (void)i;                                                                               \
-            *(out_type *)(fm_out + fm_k * chunk->out_stride) = (expr);                             \
+        if (fm_rc != 0)                                                                            \
+            return fm_rc;                                                                          \
+        if (fm_in_step == (int64_t)sizeof(in_type) && fm_out_step == (int64_t)sizeof(out_type)) {  \
+            FM_CHUNK_LOOP(in_type, out_type, (int64_t)sizeof(in_type), (int64_t)sizeof(out_type),  \
+                          __VA_ARGS__)                                                             \
+        } else {                                                                                   \
+            FM_CHUNK_LOOP(in_type, out_type, fm_in_step, fm_out_step, __VA_ARGS__)                 \
         }                                                                                          \
         return 0;                                                                                  \
     }
@@ -93,11 +125,7 @@ typedef struct fm_pool_opts {
     int inner_threads;     /**< OMP_NUM_THREADS and the like in workers; 0: 1; -1: leave as it is */
     int64_t start_timeout; /**< [ns] until all workers are ready; 0: 60 s */
 } fm_pool_opts;
-#ifdef __cplusplus
-#define FM_POOL_OPTS(...) (fm_addr(fm_pool_opts{.struct_size = sizeof(fm_pool_opts), __VA_ARGS__}))
-#else
-#define FM_POOL_OPTS(...) (&(fm_pool_opts){.struct_size = sizeof(fm_pool_opts), __VA_ARGS__})
-#endif
+#define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
 /**
  * Opens a pool: forks one warden, which forks and watches the workers. All workers are ready at return.
@@ -220,11 +248,7 @@ typedef struct fm_map_opts {
     void *progress_arg;
     int64_t progress_interval; /**< [ns]; 0: 100 ms */
 } fm_map_opts;
-#ifdef __cplusplus
-#define FM_MAP_OPTS(...) (fm_addr(fm_map_opts{.struct_size = sizeof(fm_map_opts), __VA_ARGS__}))
-#else
-#define FM_MAP_OPTS(...) (&(fm_map_opts){.struct_size = sizeof(fm_map_opts), __VA_ARGS__})
-#endif
+#define FM_MAP_OPTS(...) FM_OPTS(fm_map_opts, __VA_ARGS__)
 
 /**
  * Maps an item function over the rows of `in`; row i of `out` becomes the result of row i.

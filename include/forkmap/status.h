@@ -14,10 +14,7 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-/*
- * For FM_..._OPTS(): the address of options that live until the end of the call, as C++ takes none of a compound
- * literal. Designated initializers are C++20, an extension of gcc and clang before, and stand in order there.
- */
+/* For FM_OPTS(): the address of options that live until the end of the call. */
 extern "C++" template <class T> const T *fm_addr(const T &&value)
 {
     return &value;
@@ -27,6 +24,23 @@ extern "C" {
 
 #define FM_API       __attribute__((visibility("default")))
 #define FM_NODISCARD __attribute__((warn_unused_result))
+
+/*
+ * The address of an option struct that lives until the end of the call: FM_POOL_OPTS(.workers = 4) and the like.
+ * C++ takes no address of a compound literal. It has designated initializers since C++20, in the order of the members,
+ * and as an extension of gcc and clang before; the lambda is there because only statements may silence a warning.
+ */
+#ifdef __cplusplus
+#define FM_OPTS(type, ...)                                                                         \
+    (fm_addr(__extension__([&] {                                                                   \
+        _Pragma("GCC diagnostic push")                                                             \
+            _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"") return type{        \
+                .struct_size = sizeof(type), __VA_ARGS__};                                         \
+        _Pragma("GCC diagnostic pop")                                                              \
+    }())))
+#else
+#define FM_OPTS(type, ...) (&(type){.struct_size = sizeof(type), __VA_ARGS__})
+#endif
 
 /* One list for the enum, the names and the texts: X(name, value, text). */
 #define FM_STATUS_LIST(X)                                                                          \
