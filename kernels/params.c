@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static _Thread_local char last_detail[512];
 
@@ -107,11 +108,27 @@ int fmk_memory_create(struct fmk_problem *p, size_t bytes)
     return e;
 }
 
+/* share/forkmap beside the folder of the running program: in a tree that was installed and moved, and in a build tree. */
+static int find_data_beside_program(char *path, size_t cap)
+{
+    const ssize_t length = readlink("/proc/self/exe", path, cap);
+    if (length <= 0 || (size_t)length >= cap)
+        return 0;
+    path[length] = '\0';
+    char *name = strrchr(path, '/');
+    if (name == NULL)
+        return 0;
+    const size_t room = cap - (size_t)(name - path);
+    const int added = snprintf(name, room, "/../share/forkmap");
+    return added > 0 && (size_t)added < room && access(path, R_OK | X_OK) == 0;
+}
+
 int fmk_data_path(char *path, size_t cap, const char *name)
 {
+    char beside[4096];
     const char *root = getenv("FORKMAP_DATA");
     if (root == NULL || *root == '\0')
-        root = FMK_DATA_DIR;
+        root = find_data_beside_program(beside, sizeof beside) ? beside : FMK_DATA_DIR;
     const int length = snprintf(path, cap, "%s/%s", root, name);
     if (length < 0 || (size_t)length >= cap)
         return fmk_error(-ENAMETOOLONG, "%s/%s: longer than %zu bytes", root, name, cap - 1);

@@ -30,7 +30,8 @@ const char *fmk_param_text(const struct fmk_param *params, const char *key);
 int fmk_memory_create(struct fmk_problem *p, size_t bytes);
 
 /*
- * The folder `name` of the kernels' data: in $FORKMAP_DATA, else where the sources are.
+ * The folder `name` of the kernels' data: in $FORKMAP_DATA, else in share/forkmap beside the folder of the
+ * running program, else where it was to be installed.
  * -ENAMETOOLONG
  */
 int fmk_data_path(char *path, size_t cap, const char *name);

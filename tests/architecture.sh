@@ -94,9 +94,14 @@ file_names_are_unique_over_the_floors() {
     [ -z "$twice" ] || fail "in more than one floor:" "$twice"
 }
 
+# The exported names, without the symbol that stands for the version.
+exported_names() {
+    nm -D --defined-only --without-symbol-versions "$LIBRARY" | awk '$2 != "A" { print $3 }' | sort -u
+}
+
 library_exports_only_public_names() {
     local names other
-    names=$(nm -D --defined-only "$LIBRARY" | awk '{print $3}')
+    names=$(exported_names)
     [ -n "$names" ] || fail "$LIBRARY exports nothing"
     other=$(echo "$names" | grep -vE '^fm_' || true)
     [ -z "$other" ] || fail "exported, but not public:" "$other"
@@ -106,7 +111,7 @@ every_public_function_is_exported() {
     local declared exported missing
     declared=$(cat include/forkmap/*.h | tr '\n' ' ' | grep -oE 'FM_API [^;(]*\(' | grep -oE 'fm_[a-z0-9_]+\($' |
         tr -d '(' | sort -u)
-    exported=$(nm -D --defined-only "$LIBRARY" | awk '{print $3}' | sort -u)
+    exported=$(exported_names)
     missing=$(comm -23 <(echo "$declared") <(echo "$exported"))
     [ -n "$declared" ] || fail "no FM_API function found in the headers"
     [ -z "$missing" ] || fail "declared in include/, but not in $LIBRARY:" "$missing"
@@ -116,8 +121,9 @@ every_file_names_its_licence() {
     local file missing=()
     while IFS= read -r file; do
         head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' || missing+=("$file")
-    done < <(find engine include kernels cli bench tests dev -path '*/data/*' -prune -o -type f \
-        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.pml' -o -name CMakeLists.txt -o -name dev \) -print)
+    done < <(find engine include kernels cli bench tests cmake fortran examples dev -path '*/data/*' -prune -o -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.pml' -o -name '*.f' -o -name '*.[fF]90' -o -name '*.inc' -o -name '*.cmake' -o -name '*.cpp' \
+        -o -name CMakeLists.txt -o -name dev \) -print)
     [ "${#missing[@]}" -eq 0 ] || fail "without an SPDX line:" "${missing[@]}"
 }
 
