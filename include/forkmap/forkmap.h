@@ -10,6 +10,6 @@
 #include <forkmap/pool.h>
 #include <forkmap/status.h>
 
-#define FM_VERSION "0.1.0"
+#define FM_VERSION "0.1.0" /**< of these headers */
 
 #endif

@@ -3,6 +3,11 @@
 #define FORKMAP_MACHINE_H
 
 /** @file machine.h  The cores of this machine, which of them may be used, and where workers go. */
+/**
+ * @defgroup machine Cores and placement
+ * The cores of this machine, which of them may be used, and where workers go.
+ * @{
+ */
 
 #include <forkmap/status.h>
 
@@ -10,9 +15,15 @@
 extern "C" {
 #endif
 
-/** Physical cores of the machine, whoever may use them. >= 1. Source: multiprocessing.cpu_count. */
+/**
+ * Physical cores of the machine, whoever may use them.
+ * @return [cores] >= 1
+ * Blocks / thread-safety: reads the topology once per process; any thread.
+ * Source: multiprocessing.cpu_count.
+ */
 FM_API int fm_cpu_count(void);
 
+/** Who may say how many cores a process has. */
 enum fm_budget_source {
     FM_BUDGET_AFFINITY = 1, /**< cores that the affinity mask touches */
     FM_BUDGET_CGROUP = 2,   /**< CPU quota, v1 or v2: the smallest up to the root, rounded up */
@@ -21,9 +32,10 @@ enum fm_budget_source {
     FM_BUDGET_SGE = 5,      /**< NSLOTS */
     FM_BUDGET_LSF = 6,      /**< LSB_DJOB_NUMPROC */
     FM_BUDGET_FORKMAP = 7,  /**< FORKMAP_WORKERS: wins over all others when set */
-    FM_BUDGET_SOURCES = 7
+    FM_BUDGET_SOURCES = 7   /**< how many sources there are */
 };
 
+/** How many cores a process may use, and why. */
 typedef struct fm_budget {
     int cores;                            /**< how many workers by default; >= 1 */
     int winner;                           /**< the fm_budget_source that decided */
@@ -39,7 +51,12 @@ typedef struct fm_budget {
  */
 FM_API int fm_cpu_budget(fm_budget *b);
 
-/** A source's name for people: "affinity mask", "cgroup quota", "SLURM", ... */
+/**
+ * A source's name for people: "affinity mask", "cgroup quota", "SLURM", ...
+ * @param source  an fm_budget_source
+ * @return a text that lives for ever; "?" for any other number
+ * Blocks / thread-safety: never; any thread.
+ */
 FM_API const char *fm_budget_source_name(int source);
 
 /**
@@ -51,6 +68,7 @@ FM_API const char *fm_budget_source_name(int source);
  */
 FM_API int64_t fm_memory_left(void);
 
+/** In which order workers are given places. */
 enum fm_pin {
     FM_PIN_CORE = 1,    /**< default: one worker per physical core in turn, SMT siblings last */
     FM_PIN_SPREAD = 2,  /**< as far apart as possible: packages and NUMA nodes in turn */
@@ -58,6 +76,7 @@ enum fm_pin {
     FM_PIN_NONE = 4     /**< not pinned */
 };
 
+/** A processing unit: a core, or one of its SMT siblings. */
 typedef struct fm_place {
     int cpu;     /**< OS number of the processing unit, -1: not pinned */
     int core;    /**< logical number of its physical core */
@@ -78,6 +97,8 @@ typedef struct fm_place {
  * Source: hwloc; OpenMP's OMP_PLACES=cores.
  */
 FM_API int fm_places(fm_place *places, int n, int pin, const char *synthetic);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -5,10 +5,15 @@
 /**
  * @file pool.h
  * A pool of pinned worker processes, and maps over shared arrays.
+ */
+/**
+ * @defgroup functions Functions that are mapped
+ * What a pool calls in its workers: one item at a time, or runs of them.
  *
  * The item axis is axis 0: an item is a row of the input, a result a row of the output. Results are
  * written where the caller reads them. Nothing that a function does in a worker can hurt the caller:
  * a crash, an exit or an endless loop becomes a record that names the item.
+ * @{
  */
 
 #include <forkmap/array.h>
@@ -19,9 +24,10 @@
 extern "C" {
 #endif
 
-#define FM_MAX_WORKERS 1023
-#define FM_MAX_COLUMNS 16
+#define FM_MAX_WORKERS 1023 /**< most workers of a pool */
+#define FM_MAX_COLUMNS 16   /**< most input arrays of a map */
 
+/** A pool. Opaque; private to the process that opened it. */
 typedef struct fm_pool fm_pool;
 
 /* ---- functions ------------------------------------------------------------------------------ */
@@ -41,15 +47,26 @@ typedef struct fm_chunk {
 
 /**
  * Item function: one item in, one result out. Returns 0, or any other value to fail the item.
- * `item` is a packed row in C order (for a range: an int64_t), `result` a packed row to be written whole.
  * Runs at least once per item: items of a crashed worker run again. Must not keep the pointers.
+ * @param item    a packed row in C order; for a range an int64_t
+ * @param result  a packed row to be written whole; NULL without output
+ * @param arg     of the map's options
  */
 typedef int fm_item_fn(const void *item, void *result, void *arg);
 
-/** The same with one pointer per column. */
+/**
+ * The same with one pointer per column.
+ * @param items   a packed row of each column
+ * @param result  a packed row to be written whole; NULL without output
+ * @param arg     of the map's options
+ */
 typedef int fm_star_fn(const void *const items[], void *result, void *arg);
 
-/** Chunk function: a run of items, so that the loop is the caller's. A failing chunk is split and rerun. */
+/**
+ * Chunk function: a run of items, so that the loop is the function's own. A failing chunk is split and rerun.
+ * @param chunk  where the rows lie, valid during the call
+ * @param arg    of the map's options
+ */
 typedef int fm_chunk_fn(const fm_chunk *chunk, void *arg);
 
 /**
@@ -104,14 +121,29 @@ FM_API FM_NODISCARD int fm_chunk_check(const fm_chunk *chunk, size_t in_bytes, s
         return 0;                                                                                  \
     }
 
+/** @} */
+
 /* ---- pool ----------------------------------------------------------------------------------- */
 
+/**
+ * @defgroup pool Pools
+ * Worker processes: opened, asked about, closed.
+ * @{
+ */
+
+/** What the thread that maps does meanwhile. */
 enum fm_caller {
     FM_CALLER_SLEEPS = 1, /**< default: W workers; the caller is isolated from the functions */
     FM_CALLER_WORKS = 2   /**< W - 1 workers and the caller: lowest latency, no isolation for it */
 };
 
+/**
+ * @def FM_POOL_OPTS
+ * Options by name, the others 0: `FM_POOL_OPTS(.workers = 4)`.
+ */
+/** Options of fm_pool_open(). */
 typedef struct fm_pool_opts {
+    /** Set by FM_POOL_OPTS(). */
     size_t struct_size;
     int workers; /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
     int pin;     /**< an fm_pin; 0: FM_PIN_CORE */
@@ -143,32 +175,58 @@ typedef struct fm_pool_opts {
  */
 FM_API FM_NODISCARD int fm_pool_open(fm_pool **out, const fm_pool_opts *opts);
 
-/** No new maps from now on (they get FM_ECLOSED); those that run are finished. 0, -EINVAL, FM_EFORKED. */
+/**
+ * No new maps from now on (they get FM_ECLOSED); those that run are finished. Then the workers leave.
+ * @param pool  a pool
+ * @return 0; `-EINVAL` no pool; FM_EFORKED
+ * Blocks / thread-safety: never; any thread.
+ * Source: multiprocessing.Pool.close.
+ */
 FM_API int fm_pool_close(fm_pool *pool);
 
-/** Ends all workers at once; maps that run return FM_ECANCELLED. 0, -EINVAL, FM_EFORKED. */
+/**
+ * Ends all workers at once; maps that run return FM_ECANCELLED.
+ * @param pool  a pool
+ * @return 0; `-EINVAL` no pool; FM_EFORKED
+ * Blocks / thread-safety: never; any thread.
+ * Source: multiprocessing.Pool.terminate.
+ */
 FM_API int fm_pool_terminate(fm_pool *pool);
 
 /**
  * Waits until every process of the pool has ended.
- * @return 0; `-EBUSY` neither closed nor terminated; `-ETIMEDOUT`; `-EINVAL`; `-EDEADLK` from a map on the same
+ * @param pool     a pool, closed or terminated
+ * @param timeout  [ns], FM_FOREVER, FM_NOWAIT
+ * @return 0; `-EBUSY` neither closed nor terminated; `-ETIMEDOUT`; `-EINVAL` no pool; `-EDEADLK` from a map on the same
  *         pool, by its callback or function; FM_EFORKED
+ * State after an error: as it was; it may be joined again.
+ * Blocks / thread-safety: until the processes have ended or the timeout; any thread.
+ * Source: multiprocessing.Pool.join.
  */
 FM_API int fm_pool_join(fm_pool *pool, int64_t timeout);
 
 /**
- * Terminates the pool if it is open, waits for its processes and frees it. NULL is ignored. A map in another
- * thread returns FM_ECANCELLED first. In a forked child it does nothing.
+ * Terminates the pool if it is open, waits for its processes and frees it. A map in another thread returns
+ * FM_ECANCELLED first.
+ * @param pool  a pool; NULL is ignored
  * @return 0; `-EINVAL` it is destroyed already, or another thread is doing it; `-EDEADLK` from a map on the same pool, by
- *         its callback or function; FM_EFORKED
+ *         its callback or function; FM_EFORKED in a forked child
+ * State after an error: nothing was done.
+ * Undefined: using the pool afterwards.
  * Blocks / thread-safety: until the processes are gone, and until a function that runs in the share of a
  *   caller that works has returned.
  */
 FM_API int fm_pool_destroy(fm_pool *pool);
 
-/** Number of workers, the caller included when it works. `-EINVAL` for NULL. */
+/**
+ * Number of workers, the caller included when it works.
+ * @param pool  a pool
+ * @return [workers] >= 1; `-EINVAL` no pool; FM_EFORKED
+ * Blocks / thread-safety: never; any thread.
+ */
 FM_API int fm_pool_workers(const fm_pool *pool);
 
+/** What has happened in a pool since it was opened. */
 typedef struct fm_pool_counters {
     uint64_t maps;       /**< submitted */
     uint64_t steals;     /**< ranges taken from another worker */
@@ -176,21 +234,49 @@ typedef struct fm_pool_counters {
     uint64_t reruns;     /**< items or pieces of chunks that were started again */
     uint64_t undo_bytes; /**< restored before a rerun, FM_IN_PLACE */
 } fm_pool_counters;
-/** Counters since the open. 0, -EINVAL, FM_EFORKED. */
+/**
+ * Counters since the open.
+ * @param pool  a pool
+ * @param out   filled whole
+ * @return 0; `-EINVAL` no pool, NULL; FM_EFORKED
+ * Blocks / thread-safety: never; any thread, also during a map.
+ */
 FM_API int fm_pool_stats(fm_pool *pool, fm_pool_counters *out);
 
+/** Who has a rank. */
 typedef struct fm_worker_info {
     int pid; /**< 0 while it is being replaced; the caller's own for rank 0 when the caller works */
     int cpu; /**< where it is pinned, -1: not; of a caller that works: the core left to it */
     int starts; /**< processes that had this rank so far */
 } fm_worker_info;
-/** Who has a rank now. A snapshot. 0, -EINVAL, FM_EFORKED. */
+/**
+ * Who has a rank now. A snapshot.
+ * @param pool  a pool
+ * @param rank  0 .. fm_pool_workers() - 1
+ * @param out   filled whole
+ * @return 0; `-EINVAL` no pool, no such rank, NULL; FM_EFORKED
+ * Blocks / thread-safety: never; any thread, also during a map.
+ */
 FM_API int fm_pool_worker(fm_pool *pool, int rank, fm_worker_info *out);
-/** The warden's pid, for tests and monitors; `-EINVAL`, FM_EFORKED. */
+/**
+ * The warden's process number, for tests and monitors.
+ * @param pool  a pool
+ * @return the pid; 0 if the pool is the caller alone; `-EINVAL` no pool; FM_EFORKED
+ * Blocks / thread-safety: never; any thread.
+ */
 FM_API int fm_pool_warden_pid(fm_pool *pool);
+
+/** @} */
 
 /* ---- maps ----------------------------------------------------------------------------------- */
 
+/**
+ * @defgroup maps Maps
+ * A function over the rows of arrays, and what became of each.
+ * @{
+ */
+
+/** How items are shared out between the workers. */
 enum fm_schedule {
     FM_SCHEDULE_AUTO = 1,    /**< default: own range first, then steal; chunk length follows time */
     FM_SCHEDULE_STATIC = 2,  /**< own range in one chunk (or in chunks of `chunk`), no stealing */
@@ -199,6 +285,7 @@ enum fm_schedule {
 };
 #define FM_CHUNK_PYTHON ((int64_t)-1) /**< ceil(n / (4 W)), as multiprocessing.Pool.map */
 
+/** What a failed item means for the others. */
 enum fm_on_error {
     FM_ON_ERROR_STOP = 1,    /**< default: the lowest failed item ends the map */
     FM_ON_ERROR_CONTINUE = 2 /**< every item is tried */
@@ -206,26 +293,38 @@ enum fm_on_error {
 
 /** In `status` arrays and records. */
 enum fm_item_state {
-    FM_ITEM_DONE = 1,
-    FM_ITEM_FAILED = 2,  /**< the function returned non-zero */
-    FM_ITEM_CRASHED = 3, /**< its worker died by a signal or exited */
-    FM_ITEM_TIMEOUT = 4,
-    FM_ITEM_OUT_OF_MEMORY = 5,
-    FM_ITEM_CANCELLED = 6 /**< never run to its end */
+    FM_ITEM_DONE = 1,          /**< its result is right */
+    FM_ITEM_FAILED = 2,        /**< the function returned non-zero */
+    FM_ITEM_CRASHED = 3,       /**< its worker died by a signal or exited */
+    FM_ITEM_TIMEOUT = 4,       /**< it passed its time limit */
+    FM_ITEM_OUT_OF_MEMORY = 5, /**< the kernel killed its worker for want of memory */
+    FM_ITEM_CANCELLED = 6      /**< never run to its end */
 };
-/** "done", "failed", ... */
+/**
+ * A state's name for people: "done", "failed", ...
+ * @param state  an fm_item_state
+ * @return a text that lives for ever; "?" for any other number
+ * Blocks / thread-safety: never; any thread.
+ */
 FM_API const char *fm_item_state_name(int state);
 
 #define FM_IN_PLACE 1u /**< map flag: output may be the input; undo copies make reruns right */
 
+/** How far a map is. */
 typedef struct fm_progress {
-    int64_t n_items;
-    int64_t n_done; /**< finished, however they ended */
-    int64_t n_failed;
-    double seconds; /**< since the map began */
+    int64_t n_items;  /**< of the map */
+    int64_t n_done;   /**< finished, however they ended */
+    int64_t n_failed; /**< of those that are finished */
+    double seconds;   /**< since the map began */
 } fm_progress;
 
+/**
+ * @def FM_MAP_OPTS
+ * Options by name, the others 0: `FM_MAP_OPTS(.retries = 2, .item_timeout = FM_SECONDS(1))`.
+ */
+/** Options of the maps. */
 typedef struct fm_map_opts {
+    /** Set by FM_MAP_OPTS(). */
     size_t struct_size;
     int64_t chunk;  /**< [items]; 0: automatic; FM_CHUNK_PYTHON */
     int schedule;   /**< an fm_schedule; 0: FM_SCHEDULE_AUTO */
@@ -234,7 +333,7 @@ typedef struct fm_map_opts {
     int retries;    /**< further attempts for a failed item; 0 .. 1000 */
     void *arg;      /**< third (second) parameter of the function */
     /**
-     * > 0: so many bytes at arg are copied into the job. 0: the pointer is handed on as it is, and must point
+     * So many bytes at arg are copied into the job. 0: the pointer is handed on as it is, and must point
      * into the heap, or to memory that was there when the pool was opened.
      */
     size_t arg_bytes;
@@ -245,6 +344,7 @@ typedef struct fm_map_opts {
     fm_array *status;      /**< NULL, or u8 with one element per item: its fm_item_state */
     /** Called by the caller's thread; non-zero cancels the map. */
     int (*progress)(const fm_progress *p, void *arg);
+    /** Handed to `progress`. */
     void *progress_arg;
     int64_t progress_interval; /**< [ns]; 0: 100 ms */
 } fm_map_opts;
@@ -267,9 +367,9 @@ typedef struct fm_map_opts {
  * Policy: a function's non-zero return, crash or timeout is tried again `retries` times. A death that nobody
  *   explains (SIGKILL from outside or by the kernel for want of memory) is tried three times at least. A chunk
  *   function that fails is called again with smaller chunks until the single bad item is found.
- * item_timeout: an item is ended between its limit and a fifth more (1 ms at least). Time during which the
+ *   `item_timeout`: an item is ended between its limit and a fifth more (1 ms at least). Time during which the
  *   process tree was stopped does not count. It does not hold for the share of a caller that works.
- * n = 0 is a map that is done.
+ *   A map of no items is done.
  * Undefined: to change columns, output, status or arg before the map returns.
  * Blocks / thread-safety: until the map ends; several threads may map on one pool. Inside a function (in a worker,
  *   or in the share of a caller that works) the map runs inline, one item after the other.
@@ -278,15 +378,47 @@ typedef struct fm_map_opts {
 FM_API FM_NODISCARD int fm_pool_map(fm_pool *pool, fm_item_fn *fn, fm_array *in, fm_array *out,
                                     const fm_map_opts *opts);
 
-/** fm_pool_map() with a chunk function. */
+/**
+ * fm_pool_map() with a chunk function.
+ * @param pool  an open pool
+ * @param fn    as for fm_pool_map()
+ * @param in    array in the heap, shape (n, ...), any order
+ * @param out   array in the heap, shape (n, ...); may be NULL
+ * @param opts  FM_MAP_OPTS(...), or NULL
+ * @return as fm_pool_map()
+ * State after an error: as fm_pool_map().
+ * Blocks / thread-safety: as fm_pool_map().
+ */
 FM_API FM_NODISCARD int fm_pool_map_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *in,
                                            fm_array *out, const fm_map_opts *opts);
 
-/** fm_pool_map() over the numbers begin .. end-1 (each an int64_t); row 0 of `out` belongs to `begin`. */
+/**
+ * fm_pool_map() over the numbers begin .. end-1, each an int64_t.
+ * @param pool   an open pool
+ * @param fn     as for fm_pool_map()
+ * @param begin  first number
+ * @param end    bound that is not reached, >= begin
+ * @param out    array in the heap, shape (end - begin, ...), row 0 belongs to `begin`; may be NULL
+ * @param opts   FM_MAP_OPTS(...), or NULL
+ * @return as fm_pool_map()
+ * State after an error: as fm_pool_map().
+ * Blocks / thread-safety: as fm_pool_map().
+ */
 FM_API FM_NODISCARD int fm_pool_map_range(fm_pool *pool, fm_item_fn *fn, int64_t begin, int64_t end,
                                           fm_array *out, const fm_map_opts *opts);
 
-/** fm_pool_map_range() with a chunk function: chunk->begin counts from `begin`, chunk->n_in is 0. */
+/**
+ * fm_pool_map_range() with a chunk function: chunk->begin is the first number, chunk->n_in is 0.
+ * @param pool   an open pool
+ * @param fn     as for fm_pool_map()
+ * @param begin  first number
+ * @param end    bound that is not reached, >= begin
+ * @param out    array in the heap, shape (end - begin, ...), row 0 belongs to `begin`; may be NULL
+ * @param opts   FM_MAP_OPTS(...), or NULL
+ * @return as fm_pool_map()
+ * State after an error: as fm_pool_map().
+ * Blocks / thread-safety: as fm_pool_map().
+ */
 FM_API FM_NODISCARD int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn, int64_t begin,
                                                  int64_t end, fm_array *out,
                                                  const fm_map_opts *opts);
@@ -294,17 +426,37 @@ FM_API FM_NODISCARD int fm_pool_map_range_chunks(fm_pool *pool, fm_chunk_fn *fn,
 /**
  * Maps over several arrays at once: item i is row i of every column. A column with one row is
  * broadcast; other lengths must agree (`-EINVAL`).
- * @param columns  n arrays, 1 .. FM_MAX_COLUMNS
+ * @param pool     an open pool
+ * @param fn       as for fm_pool_map()
+ * @param columns  n arrays in the heap, shape (items, ...) or (1, ...)
+ * @param n        number of columns, 1 .. FM_MAX_COLUMNS
+ * @param out      array in the heap, shape (items, ...); may be NULL
+ * @param opts     FM_MAP_OPTS(...), or NULL
+ * @return as fm_pool_map()
+ * State after an error: as fm_pool_map().
+ * Blocks / thread-safety: as fm_pool_map().
  * Source: multiprocessing.Pool.starmap.
  */
 FM_API FM_NODISCARD int fm_pool_starmap(fm_pool *pool, fm_star_fn *fn, fm_array *const *columns,
                                         int n, fm_array *out, const fm_map_opts *opts);
 
-/** fm_pool_starmap() with a chunk function. */
+/**
+ * fm_pool_starmap() with a chunk function.
+ * @param pool     an open pool
+ * @param fn       as for fm_pool_map()
+ * @param columns  n arrays in the heap, shape (items, ...) or (1, ...)
+ * @param n        number of columns, 1 .. FM_MAX_COLUMNS
+ * @param out      array in the heap, shape (items, ...); may be NULL
+ * @param opts     FM_MAP_OPTS(...), or NULL
+ * @return as fm_pool_map()
+ * State after an error: as fm_pool_map().
+ * Blocks / thread-safety: as fm_pool_map().
+ */
 FM_API FM_NODISCARD int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn,
                                                fm_array *const *columns, int n, fm_array *out,
                                                const fm_map_opts *opts);
 
+/** What became of an item that failed. */
 typedef struct fm_failure {
     int64_t item;       /**< number of the item (counted from `begin` for a range) */
     int state;          /**< an fm_item_state other than DONE */
@@ -325,19 +477,43 @@ typedef struct fm_failure {
 /**
  * The records of the last map that this thread ran, if it ran on this pool; lowest item first. With
  * FM_ON_ERROR_STOP there is one: which others had failed by then depends on the timing.
+ * @param pool  a pool
  * @param list  gets up to n records; may be NULL when n is 0
- * @return number of records there are (may exceed n); `-EINVAL`, FM_EFORKED
+ * @param n     [records] room in `list`
+ * @return number of records there are (may exceed n); `-EINVAL` no pool, n < 0, NULL; FM_EFORKED
+ * Blocks / thread-safety: never; the thread that mapped.
  */
 FM_API int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n);
 
+/** @} */
+
 /* ---- inside functions ------------------------------------------------------------------------ */
 
-/** Rank of the worker that runs this, 0 .. W-1; -1 outside. A result must not depend on it. */
+/**
+ * @addtogroup functions
+ * @{
+ */
+
+/**
+ * Rank of the worker that runs this. A result must not depend on it.
+ * @return 0 .. W-1; -1 outside
+ * Blocks / thread-safety: never; any thread of a worker.
+ */
 FM_API int fm_worker_rank(void);
-/** Leaves a note (printf) for the failure record, should this item fail. Cheap; up to 95 bytes. */
+/**
+ * Leaves a note for the failure record, should this item fail. Cheap.
+ * @param format  as printf(3), up to 95 bytes of text; a later note replaces an earlier one
+ * Blocks / thread-safety: never; the thread that was called.
+ */
 FM_API void fm_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/** 1 if the map that this function serves was cancelled, or this item is no longer wanted; poll it in long items. */
+/**
+ * Whether the map that this function serves was cancelled, or this item is no longer wanted. Poll it in long items.
+ * @return 1 or 0
+ * Blocks / thread-safety: never; any thread of a worker.
+ */
 FM_API int fm_cancelled(void);
+
+/** @} */
 
 static inline void fm_pool_auto(fm_pool **pool)
 {

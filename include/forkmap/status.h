@@ -5,9 +5,14 @@
 /**
  * @file status.h
  * Status codes, timeouts and the marks that every public header uses.
+ */
+/**
+ * @defgroup status Codes and times
+ * Status codes, timeouts, and what every other part uses.
  *
  * Every function that can fail returns an `int`: 0, a negative `errno` value, or one of the codes
  * below, which lie under -4095 and so never meet an `errno`.
+ * @{
  */
 
 #include <stddef.h>
@@ -42,7 +47,7 @@ extern "C" {
 #define FM_OPTS(type, ...) (&(type){.struct_size = sizeof(type), __VA_ARGS__})
 #endif
 
-/* One list for the enum, the names and the texts: X(name, value, text). */
+/** One list for the enum, the names and the texts: X(name, value, text). */
 #define FM_STATUS_LIST(X)                                                                          \
     X(FM_ETASK, -4096, "a function returned non-zero")                                             \
     X(FM_ECRASHED, -4097, "a worker died inside a function")                                       \
@@ -63,15 +68,16 @@ extern "C" {
     X(FM_ENOFUNC, -4112, "no such function")
 
 #define FM_STATUS_ENUM(name, value, text) name = (value),
+/** The codes of forkmap's own; fm_strerror() has their texts. */
 enum fm_status { FM_STATUS_LIST(FM_STATUS_ENUM) };
 #undef FM_STATUS_ENUM
 
-/** Timeouts are nanoseconds on the monotonic clock [ns]. An expired one gives `-ETIMEDOUT`. */
-#define FM_FOREVER    ((int64_t)-1)
-#define FM_NOWAIT     ((int64_t)0)
-#define FM_SECONDS(x) ((int64_t)((x)*1e9))
-#define FM_MS(x)      ((int64_t)((x)*1e6))
-#define FM_US(x)      ((int64_t)((x)*1e3))
+/* Timeouts are nanoseconds on the monotonic clock [ns]. An expired one gives `-ETIMEDOUT`. */
+#define FM_FOREVER    ((int64_t)-1)        /**< timeout: none */
+#define FM_NOWAIT     ((int64_t)0)         /**< timeout: try, and do not wait */
+#define FM_SECONDS(x) ((int64_t)((x)*1e9)) /**< so many seconds in [ns] */
+#define FM_MS(x)      ((int64_t)((x)*1e6)) /**< so many milliseconds in [ns] */
+#define FM_US(x)      ((int64_t)((x)*1e3)) /**< so many microseconds in [ns] */
 
 /**
  * The text of a code, in English.
@@ -97,6 +103,8 @@ FM_API const char *fm_errname(int code);
  * Source: dlerror(3).
  */
 FM_API const char *fm_error_detail(void);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -162,6 +162,10 @@ def main(path):
     except blocks.Malformed as error:
         print(f"{os.path.basename(path)}:{error}")
         return 1
+    for tool, package in (("CC", "gcc"), ("FC", "gfortran")):
+        if not os.access(os.environ[tool], os.X_OK):
+            print(f"SKIPPED: {package} is missing; ./dev setup test installs it")
+            return 77
     session = Session(source, build, {"cc": os.environ["CC"], "gfortran": os.environ["FC"]})
     failures = run_all(path, found, Runner(session))
     session.close()
