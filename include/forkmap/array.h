@@ -7,7 +7,7 @@
  * N-dimensional arrays in the shared heap, and array files.
  */
 /**
- * @defgroup arrays Arrays
+ * @defgroup fm_arrays Arrays
  * N-dimensional arrays in the shared heap. An `fm_array *` and its data pointer mean the same in
  * every process of the family, whenever they were made. The item axis is axis 0.
  * @{
@@ -261,7 +261,7 @@ FM_API int fm_array_unlock(fm_array *a);
 /* ---- files ---------------------------------------------------------------------------------- */
 
 /**
- * @defgroup files Array files
+ * @defgroup fm_files Array files
  * `.npy` files and raw binary: loaded, mapped, saved whole or not at all.
  * @{
  */
@@ -421,7 +421,7 @@ static inline void fm_array_auto(fm_array **a)
 }
 /**
  * Declares a variable that is destroyed when it goes out of scope: `FM_AUTO(fm_array) a = NULL;`, also for fm_pool.
- * @ingroup status
+ * @ingroup fm_codes
  */
 #define FM_AUTO(type) __attribute__((cleanup(type##_auto))) type *
 

@@ -4,7 +4,7 @@
 
 /** @file log.h  What the library has to say while it works: one line per event. */
 /**
- * @defgroup log Log
+ * @defgroup fm_log Log
  * What the library has to say while it works: one line per event.
  * @{
  */

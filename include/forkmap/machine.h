@@ -4,7 +4,7 @@
 
 /** @file machine.h  The cores of this machine, which of them may be used, and where workers go. */
 /**
- * @defgroup machine Cores and placement
+ * @defgroup fm_machine Cores and placement
  * The cores of this machine, which of them may be used, and where workers go.
  * @{
  */

@@ -7,7 +7,7 @@
  * A pool of pinned worker processes, and maps over shared arrays.
  */
 /**
- * @defgroup functions Functions that are mapped
+ * @defgroup fm_functions Functions that are mapped
  * What a pool calls in its workers: one item at a time, or runs of them.
  *
  * The item axis is axis 0: an item is a row of the input, a result a row of the output. Results are
@@ -126,7 +126,7 @@ FM_API FM_NODISCARD int fm_chunk_check(const fm_chunk *chunk, size_t in_bytes, s
 /* ---- pool ----------------------------------------------------------------------------------- */
 
 /**
- * @defgroup pool Pools
+ * @defgroup fm_pools Pools
  * Worker processes: opened, asked about, closed.
  * @{
  */
@@ -271,7 +271,7 @@ FM_API int fm_pool_warden_pid(fm_pool *pool);
 /* ---- maps ----------------------------------------------------------------------------------- */
 
 /**
- * @defgroup maps Maps
+ * @defgroup fm_maps Maps
  * A function over the rows of arrays, and what became of each.
  * @{
  */
@@ -490,7 +490,7 @@ FM_API int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n);
 /* ---- inside functions ------------------------------------------------------------------------ */
 
 /**
- * @addtogroup functions
+ * @addtogroup fm_functions
  * @{
  */
 

@@ -7,7 +7,7 @@
  * Status codes, timeouts and the marks that every public header uses.
  */
 /**
- * @defgroup status Codes and times
+ * @defgroup fm_codes Codes and times
  * Status codes, timeouts, and what every other part uses.
  *
  * Every function that can fail returns an `int`: 0, a negative `errno` value, or one of the codes
