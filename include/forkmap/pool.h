@@ -71,6 +71,7 @@ typedef int fm_chunk_fn(const fm_chunk *chunk, void *arg);
 
 /**
  * Whether a chunk's rows are what a function takes that reads one value per row and writes another.
+ * @param chunk      as the function got it
  * @param in_bytes   [bytes] of the value in column 0
  * @param out_bytes  [bytes] of the result
  * @return 0; `-EINVAL` no column, no output, rows of another size or with gaps inside: the note says which
