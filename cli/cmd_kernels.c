@@ -101,11 +101,11 @@ int fmc_cmd_kernels(int argc, char **argv)
     static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
     int json = 0, n = 0;
     argp_parse(&argp, argc, argv, 0, NULL, &json);
-    const struct fmk_kernel *kernels = fmk_kernels(&n);
+    const struct fmk_kernel *const *kernels = fmk_kernels(&n);
     for (int i = 0; i < n; i++) {
         if (!json)
-            print_kernel(&kernels[i]);
-        else if (print_json(&kernels[i]) != 0)
+            print_kernel(kernels[i]);
+        else if (print_json(kernels[i]) != 0)
             break; /* fmc_say_end says it */
     }
     return FMC_DONE;

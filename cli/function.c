@@ -17,14 +17,14 @@ static const char how_to_compile[] =
 static int refuse_kernel(const char *name)
 {
     int n = 0;
-    const struct fmk_kernel *kernels = fmk_kernels(&n);
+    const struct fmk_kernel *const *kernels = fmk_kernels(&n);
     const char *nearest = NULL;
     int distance = FMC_NAMES_FAR;
     for (int i = 0; i < n; i++) {
-        const int d = fmc_names_distance(name, kernels[i].name);
+        const int d = fmc_names_distance(name, kernels[i]->name);
         if (d < distance) {
             distance = d;
-            nearest = kernels[i].name;
+            nearest = kernels[i]->name;
         }
     }
     char remedy[160];

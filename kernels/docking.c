@@ -23,7 +23,6 @@
 
 #include "clones.h"
 #include "docking.h"
-#include "kernel_list.h"
 
 #include <math.h>
 

@@ -4,7 +4,7 @@
 
 /*
  * What docking's range function reads: a deck (ligand, protein, force field) in the form that the
- * inner loop wants, the poses and the energies. Built by docking_deck.c, used by docking.c.
+ * inner loop wants, the poses and the energies. Built by docking_problem.c, used by docking.c.
  */
 
 #include <stdint.h>
@@ -44,5 +44,8 @@ struct fmk_docking_ctx {
         *pairs; /* n_types x n_types: row ligand's type, column protein's */
     int64_t n_types;
 };
+
+/* Items [begin, end) of the fmk_docking_ctx at ctx. */
+void fmk_docking_range(int64_t begin, int64_t end, const void *ctx);
 
 #endif

@@ -3,22 +3,19 @@
 #define FORKMAP_KERNEL_LIST_H
 
 /*
- * The functions that the table in kernels.c names: each kernel's range, and what makes and checks
- * its problem.
+ * The shipped kernels, in the order in which they are shown. Each owns its entry, fmk_kernel_NAME in
+ * NAME_problem.c. A new kernel is a line here, and one in CMakeLists.txt.
  */
 
 #include "kernels.h"
 
-fmk_range_fn fmk_docking_range, fmk_mandelbrot_range, fmk_pi_range;
+#define FMK_KERNEL_LIST(X)                                                                         \
+    X(docking)                                                                                     \
+    X(mandelbrot)                                                                                  \
+    X(pi)
 
-int fmk_docking_input(const struct fmk_param *params, fm_array **columns);
-int fmk_docking_bind(struct fmk_problem *p, const struct fmk_param *params);
-int fmk_docking_verify(const struct fmk_problem *p, char *text, size_t cap);
-
-int fmk_mandelbrot_bind(struct fmk_problem *p, const struct fmk_param *params);
-int fmk_mandelbrot_verify(const struct fmk_problem *p, char *text, size_t cap);
-
-int fmk_pi_bind(struct fmk_problem *p, const struct fmk_param *params);
-int fmk_pi_verify(const struct fmk_problem *p, char *text, size_t cap);
+#define FMK_DECLARE_KERNEL(name) extern const struct fmk_kernel fmk_kernel_##name;
+FMK_KERNEL_LIST(FMK_DECLARE_KERNEL)
+#undef FMK_DECLARE_KERNEL
 
 #endif

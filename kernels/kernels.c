@@ -4,7 +4,6 @@
 
 #include "kernels.h"
 
-#include "docking.h"
 #include "kernel_list.h"
 #include "params.h"
 
@@ -13,57 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct fmk_kernel kernel_table[] = {
-    {
-        .name = "docking",
-        .summary = "energy of a ligand at each pose beside a protein (miniBUDE, deck bm1)",
-        .source = "Poenaru, Lin, McIntosh-Smith, ISC 2021 (miniBUDE, University of Bristol)",
-        .cost = "635,000 flop and 28 bytes per pose of bm1; all poses cost the same",
-        .result = "f4: energy of the pose",
-        .n_columns = 1,
-        .grain = FMK_DOCKING_LANES,
-        .columns = {{.name = "poses", .dtype = FM_F32, .row_ndim = 1, .row_shape = {6}}},
-        .params = {{"n", "0", "poses of the default input to use; 0: all 65,536"},
-                   {"deck", "", "folder with protein.in, ligand.in, forcefield.in; empty: bm1"}},
-        .range = fmk_docking_range,
-        .default_input = fmk_docking_input,
-        .bind = fmk_docking_bind,
-        .verify = fmk_docking_verify,
-    },
-    {
-        .name = "mandelbrot",
-        .summary = "escape times of one row of pixels per item; imbalanced",
-        .source = "escape-time algorithm; OpenMP Examples, loop schedules",
-        .cost = "8 flop per step, 2 to 570 steps per pixel, and 4 bytes per pixel",
-        .result = "i4 x width: steps that each pixel's point survived, at most max_iter",
-        .grain = 1,
-        .params = {{"n", "1024", "rows of the picture [pixels]"},
-                   {"width", "1024", "columns of the picture [pixels]"},
-                   {"max_iter", "1000", "steps after which a point counts as inside"},
-                   {"xmin", "-2.25", "left edge"},
-                   {"xmax", "0.75", "right edge"},
-                   {"ymin", "-1.25", "edge of row 0"},
-                   {"ymax", "1.25", "edge of the last row"}},
-        .range = fmk_mandelbrot_range,
-        .bind = fmk_mandelbrot_bind,
-        .verify = fmk_mandelbrot_verify,
-    },
-    {
-        .name = "pi",
-        .summary = "integral of 4 / (1 + x^2) over [0, 1], a block of midpoints per item",
-        .source = "midpoint rule; Quinn, Parallel Programming in C, 2003, section 17",
-        .cost = "6 flop per step and 8 bytes per block; all blocks cost the same",
-        .result = "f8: the block's share of pi",
-        .grain = 1,
-        .params = {{"n", "4096", "blocks"}, {"steps", "65536", "midpoints per block"}},
-        .range = fmk_pi_range,
-        .bind = fmk_pi_bind,
-        .verify = fmk_pi_verify,
-    },
+static const struct fmk_kernel *const kernel_table[] = {
+#define POINTER(name) &fmk_kernel_##name,
+    FMK_KERNEL_LIST(POINTER)
+#undef POINTER
 };
 #define N_KERNELS ((int)(sizeof kernel_table / sizeof kernel_table[0]))
 
-const struct fmk_kernel *fmk_kernels(int *n)
+const struct fmk_kernel *const *fmk_kernels(int *n)
 {
     *n = N_KERNELS;
     return kernel_table;
@@ -72,8 +28,8 @@ const struct fmk_kernel *fmk_kernels(int *n)
 const struct fmk_kernel *fmk_find(const char *name)
 {
     for (int k = 0; name != NULL && k < N_KERNELS; k++)
-        if (strcmp(kernel_table[k].name, name) == 0)
-            return &kernel_table[k];
+        if (strcmp(kernel_table[k]->name, name) == 0)
+            return kernel_table[k];
     return NULL;
 }
 

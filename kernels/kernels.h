@@ -71,7 +71,7 @@ struct fmk_problem {
     int owns_columns; /* 1: the default input, destroyed by fmk_release() */
 };
 
-const struct fmk_kernel *fmk_kernels(int *n);        /* the table */
+const struct fmk_kernel *const *fmk_kernels(int *n); /* the table: n pointers */
 const struct fmk_kernel *fmk_find(const char *name); /* NULL: no such kernel */
 
 /*

@@ -16,7 +16,6 @@
  */
 
 #include "clones.h"
-#include "kernel_list.h"
 #include "mandelbrot.h"
 
 /* With 16 the compiler unrolls the loops over lanes before it could vectorise them. */

@@ -15,4 +15,7 @@ struct fmk_mandelbrot_ctx {
     int32_t *counts; /* height x width, packed */
 };
 
+/* Items [begin, end) of the fmk_mandelbrot_ctx at ctx. */
+void fmk_mandelbrot_range(int64_t begin, int64_t end, const void *ctx);
+
 #endif

@@ -46,7 +46,7 @@ static int read_picture(struct fmk_mandelbrot_ctx *c, const struct fmk_param *pa
     return 0;
 }
 
-int fmk_mandelbrot_bind(struct fmk_problem *p, const struct fmk_param *params)
+static int bind(struct fmk_problem *p, const struct fmk_param *params)
 {
     struct fmk_mandelbrot_ctx c = {.height = p->n};
     int e = read_picture(&c, params);
@@ -88,7 +88,7 @@ static int64_t find_wrong_pixel(const struct fmk_mandelbrot_ctx *c, int64_t row)
     return -1;
 }
 
-int fmk_mandelbrot_verify(const struct fmk_problem *p, char *text, size_t cap)
+static int verify(const struct fmk_problem *p, char *text, size_t cap)
 {
     const struct fmk_mandelbrot_ctx *c = p->ctx;
     const int64_t rows = c->height < SAMPLED_ROWS ? c->height : SAMPLED_ROWS;
@@ -105,3 +105,22 @@ int fmk_mandelbrot_verify(const struct fmk_problem *p, char *text, size_t cap)
              rows, c->height);
     return 0;
 }
+
+const struct fmk_kernel fmk_kernel_mandelbrot = {
+    .name = "mandelbrot",
+    .summary = "escape times of one row of pixels per item; imbalanced",
+    .source = "escape-time algorithm; OpenMP Examples, loop schedules",
+    .cost = "8 flop per step, 2 to 570 steps per pixel, and 4 bytes per pixel",
+    .result = "i4 x width: steps that each pixel's point survived, at most max_iter",
+    .grain = 1,
+    .params = {{"n", "1024", "rows of the picture [pixels]"},
+               {"width", "1024", "columns of the picture [pixels]"},
+               {"max_iter", "1000", "steps after which a point counts as inside"},
+               {"xmin", "-2.25", "left edge"},
+               {"xmax", "0.75", "right edge"},
+               {"ymin", "-1.25", "edge of row 0"},
+               {"ymax", "1.25", "edge of the last row"}},
+    .range = fmk_mandelbrot_range,
+    .bind = bind,
+    .verify = verify,
+};

@@ -17,7 +17,6 @@
  * to the block, not to the range that it is computed in, so a block's bits are always the same.
  */
 
-#include "kernel_list.h"
 #include "pi.h"
 
 /* With 16 the compiler unrolls the loops over lanes before it could vectorise them. */

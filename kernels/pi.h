@@ -12,4 +12,7 @@ struct fmk_pi_ctx {
     double *sums; /* n_blocks: each block's share of the integral */
 };
 
+/* Items [begin, end) of the fmk_pi_ctx at ctx. */
+void fmk_pi_range(int64_t begin, int64_t end, const void *ctx);
+
 #endif

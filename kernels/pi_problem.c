@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 
-int fmk_pi_bind(struct fmk_problem *p, const struct fmk_param *params)
+static int bind(struct fmk_problem *p, const struct fmk_param *params)
 {
     struct fmk_pi_ctx c = {.n_blocks = p->n};
     int e = fmk_param_int(params, "steps", 1, INT64_C(1) << 40, &c.steps);
@@ -36,7 +36,7 @@ int fmk_pi_bind(struct fmk_problem *p, const struct fmk_param *params)
  * Allowed per unit of x: h^2 / 3 for the midpoint rule, and 1e-10 for rounding, seen to be below
  * 1e-13.
  */
-int fmk_pi_verify(const struct fmk_problem *p, char *text, size_t cap)
+static int verify(const struct fmk_problem *p, char *text, size_t cap)
 {
     const struct fmk_pi_ctx *c = p->ctx;
     const double h = 1.0 / ((double)c->n_blocks * (double)c->steps);
@@ -60,3 +60,16 @@ int fmk_pi_verify(const struct fmk_problem *p, char *text, size_t cap)
              sum - M_PI);
     return !(fabs(sum - M_PI) <= allowed);
 }
+
+const struct fmk_kernel fmk_kernel_pi = {
+    .name = "pi",
+    .summary = "integral of 4 / (1 + x^2) over [0, 1], a block of midpoints per item",
+    .source = "midpoint rule; Quinn, Parallel Programming in C, 2003, section 17",
+    .cost = "6 flop per step and 8 bytes per block; all blocks cost the same",
+    .result = "f8: the block's share of pi",
+    .grain = 1,
+    .params = {{"n", "4096", "blocks"}, {"steps", "65536", "midpoints per block"}},
+    .range = fmk_pi_range,
+    .bind = bind,
+    .verify = verify,
+};

@@ -106,7 +106,7 @@ static int load_files(struct deck_files *f, const char *folder)
     return e;
 }
 
-int fmk_docking_input(const struct fmk_param *params, fm_array **columns)
+static int open_poses(const struct fmk_param *params, fm_array **columns)
 {
     char folder[FOLDER_MAX];
     fm_array *all;
@@ -225,7 +225,7 @@ static int bind_arrays(struct fmk_problem *p)
     return 0;
 }
 
-int fmk_docking_bind(struct fmk_problem *p, const struct fmk_param *params)
+static int bind(struct fmk_problem *p, const struct fmk_param *params)
 {
     char folder[FOLDER_MAX];
     struct deck_files files;
@@ -310,7 +310,7 @@ static int compare_all(const struct fmk_docking_ctx *c, FILE *file, const char *
     return n_wrong > 0;
 }
 
-int fmk_docking_verify(const struct fmk_problem *p, char *text, size_t cap)
+static int verify(const struct fmk_problem *p, char *text, size_t cap)
 {
     const struct deck *deck = p->ctx;
     char path[PATH_MAX_BYTES];
@@ -329,3 +329,20 @@ int fmk_docking_verify(const struct fmk_problem *p, char *text, size_t cap)
     fclose(file);
     return status;
 }
+
+const struct fmk_kernel fmk_kernel_docking = {
+    .name = "docking",
+    .summary = "energy of a ligand at each pose beside a protein (miniBUDE, deck bm1)",
+    .source = "Poenaru, Lin, McIntosh-Smith, ISC 2021 (miniBUDE, University of Bristol)",
+    .cost = "635,000 flop and 28 bytes per pose of bm1; all poses cost the same",
+    .result = "f4: energy of the pose",
+    .n_columns = 1,
+    .grain = FMK_DOCKING_LANES,
+    .columns = {{.name = "poses", .dtype = FM_F32, .row_ndim = 1, .row_shape = {6}}},
+    .params = {{"n", "0", "poses of the default input to use; 0: all 65,536"},
+               {"deck", "", "folder with protein.in, ligand.in, forcefield.in; empty: bm1"}},
+    .range = fmk_docking_range,
+    .default_input = open_poses,
+    .bind = bind,
+    .verify = verify,
+};
