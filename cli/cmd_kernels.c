@@ -45,7 +45,10 @@ static void describe_row(const struct fmk_column *column, char *text, size_t cap
     snprintf(text, cap, "%s:", dtype);
     for (int i = 0; i < column->row_ndim; i++) {
         const size_t used = strlen(text);
-        snprintf(text + used, cap - used, "%s%" PRId64, i > 0 ? "x" : "", column->row_shape[i]);
+        if (column->row_shape[i] == FMK_ANY_LENGTH)
+            snprintf(text + used, cap - used, "%s?", i > 0 ? "x" : "");
+        else
+            snprintf(text + used, cap - used, "%s%" PRId64, i > 0 ? "x" : "", column->row_shape[i]);
     }
 }
 
@@ -54,7 +57,7 @@ static void print_kernel(const struct fmk_kernel *k)
     char row[80];
     printf("%s\n    %s\n", k->name, k->summary);
     if (k->n_columns == 0)
-        printf("    input   none: a range, its length is the parameter n\n");
+        printf("    input   none: a range, its length follows from the parameters\n");
     for (int i = 0; i < k->n_columns; i++) {
         describe_row(&k->columns[i], row, sizeof row);
         printf("    input   %s, rows of %s\n", k->columns[i].name, row);

@@ -10,9 +10,14 @@
 #include "kernels.h"
 
 #define FMK_KERNEL_LIST(X)                                                                         \
+    X(blackscholes)                                                                                \
     X(docking)                                                                                     \
+    X(ep)                                                                                          \
+    X(histogram)                                                                                   \
     X(mandelbrot)                                                                                  \
-    X(pi)
+    X(pi)                                                                                          \
+    X(primes)                                                                                      \
+    X(triad)
 
 #define FMK_DECLARE_KERNEL(name) extern const struct fmk_kernel fmk_kernel_##name;
 FMK_KERNEL_LIST(FMK_DECLARE_KERNEL)

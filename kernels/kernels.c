@@ -50,7 +50,10 @@ static int refuse_column(const struct fmk_kernel *kernel, const struct fmk_colum
     fm_dtype_name(want->dtype, needs, sizeof needs);
     for (int k = 0; k < want->row_ndim; k++) {
         const size_t used = strlen(rows);
-        snprintf(rows + used, sizeof rows - used, " x %" PRId64, want->row_shape[k]);
+        if (want->row_shape[k] == FMK_ANY_LENGTH)
+            snprintf(rows + used, sizeof rows - used, " x any");
+        else
+            snprintf(rows + used, sizeof rows - used, " x %" PRId64, want->row_shape[k]);
     }
     return fmk_error(-EINVAL, "%s: column %s is %s of shape %s; %s of shape n%s is needed",
                      kernel->name, want->name, has, shape, needs, rows);
@@ -62,7 +65,7 @@ static int check_column(const struct fmk_kernel *kernel, const struct fmk_column
     if (fm_array_dtype(a) != want->dtype || fm_array_ndim(a) != 1 + want->row_ndim)
         return refuse_column(kernel, want, a);
     for (int k = 0; k < want->row_ndim; k++)
-        if (fm_array_shape(a)[1 + k] != want->row_shape[k])
+        if (want->row_shape[k] != FMK_ANY_LENGTH && fm_array_shape(a)[1 + k] != want->row_shape[k])
             return refuse_column(kernel, want, a);
     return 0;
 }
@@ -112,10 +115,10 @@ static int build_problem(struct fmk_problem *p, const struct fmk_param *user,
     int e = fmk_params_merge(p->kernel, user, params);
     if (e == 0)
         e = take_columns(p, params, columns, n_columns);
-    if (e == 0 && p->kernel->n_columns == 0)
-        e = fmk_param_int(params, "n", 0, INT32_MAX, &p->n);
-    else if (e == 0)
+    if (e == 0 && p->kernel->n_columns > 0)
         p->n = fm_array_len(p->columns[0]);
+    else if (e == 0 && fmk_param_text(params, "n") != NULL)
+        e = fmk_param_int(params, "n", 0, INT32_MAX, &p->n);
     return e == 0 ? p->kernel->bind(p, params) : e;
 }
 

@@ -24,6 +24,7 @@ extern "C" {
 
 #define FMK_MAX_PARAMS  8
 #define FMK_MAX_COLUMNS 4
+#define FMK_ANY_LENGTH  0
 
 typedef void fmk_range_fn(int64_t begin, int64_t end, const void *ctx);
 
@@ -35,8 +36,8 @@ struct fmk_param {
 struct fmk_column {
     const char *name;
     fm_dtype dtype;
-    int row_ndim; /* axes below axis 0 */
-    int64_t row_shape[2];
+    int row_ndim;         /* axes below axis 0 */
+    int64_t row_shape[2]; /* FMK_ANY_LENGTH: given by the input */
 };
 
 struct fmk_problem;
@@ -45,7 +46,8 @@ struct fmk_kernel {
     const char *name, *summary, *source; /* source: where the method comes from */
     const char *cost;                    /* "[flop] and [bytes] per item" in words */
     const char *result;                  /* the output in words: dtype, row, meaning, [unit] */
-    int n_columns;                       /* 0: runs over a range; the parameter "n" is its length */
+    /* 0: runs over a range. The parameter "n" is its length; without one, bind sets p->n. */
+    int n_columns;
     int64_t grain; /* items that cost no more together than one: the chunk when none is asked for */
     struct fmk_column columns[FMK_MAX_COLUMNS];
     struct fmk_param params[FMK_MAX_PARAMS]; /* ends with a NULL key */

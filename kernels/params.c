@@ -69,9 +69,10 @@ int fmk_params_merge(const struct fmk_kernel *kernel, const struct fmk_param *us
 
 const char *fmk_param_text(const struct fmk_param *params, const char *key)
 {
-    while (strcmp(params->key, key) != 0)
-        params++;
-    return params->value;
+    for (; params->key != NULL; params++)
+        if (strcmp(params->key, key) == 0)
+            return params->value;
+    return NULL;
 }
 
 int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min, int64_t max,
@@ -79,6 +80,8 @@ int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min, 
 {
     const char *text = fmk_param_text(params, key);
     char *end;
+    if (text == NULL)
+        return fmk_error(-EINVAL, "the kernel's table has no parameter \"%s\"", key);
     errno = 0;
     const long long value = strtoll(text, &end, 10);
     if (end == text || *end != '\0' || errno != 0 || value < min || value > max)
@@ -92,6 +95,8 @@ int fmk_param_real(const struct fmk_param *params, const char *key, double *out)
 {
     const char *text = fmk_param_text(params, key);
     char *end;
+    if (text == NULL)
+        return fmk_error(-EINVAL, "the kernel's table has no parameter \"%s\"", key);
     const double value = strtod(text, &end);
     if (end == text || *end != '\0' || !isfinite(value))
         return fmk_error(-EINVAL, "%s=%s: a finite number is needed", key, text);

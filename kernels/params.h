@@ -20,7 +20,7 @@ void fmk_error_clear(void);
 int fmk_params_merge(const struct fmk_kernel *kernel, const struct fmk_param *user,
                      struct fmk_param *merged);
 
-/* The value of a key that the table has. -EINVAL with the bounds in the detail. */
+/* The value of a key. -EINVAL with the bounds in the detail; the text is NULL if there is no such key. */
 int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min, int64_t max,
                   int64_t *out);
 int fmk_param_real(const struct fmk_param *params, const char *key, double *out); /* finite */

@@ -8,9 +8,7 @@
  * test_kernels.c.
  */
 
-#include "t.h"
-
-#include "kernels.h"
+#include "t_kernel.h"
 
 #include <errno.h>
 #include <math.h>
@@ -20,44 +18,6 @@
 
 /* Not a multiple of any vector length. */
 static const struct fmk_param small_docking[] = {{"n", "203", NULL}, {NULL, NULL, NULL}};
-
-static void prepare(struct fmk_problem *p, const struct fmk_param *params)
-{
-    const int e = fmk_prepare(p, fmk_find("docking"), params, NULL, 0);
-    if (e != 0)
-        print_error("docking: %s: %s\n", fm_errname(e), fmk_error_detail());
-    assert_int_equal(e, 0);
-}
-
-/* So that a result which is not written cannot be right. */
-static void poison(struct fmk_problem *p)
-{
-    memset(fm_array_data(p->out), 0xEE, fm_array_bytes(p->out));
-}
-
-/* The serial result, a copy to be freed. */
-static void *serial_result(struct fmk_problem *p)
-{
-    void *copy = malloc(fm_array_bytes(p->out) + 1);
-    assert_non_null(copy);
-    poison(p);
-    assert_int_equal(fmk_run_serial(p), 0);
-    memcpy(copy, fm_array_data(p->out), fm_array_bytes(p->out));
-    return copy;
-}
-
-static void assert_same_bits(const struct fmk_problem *p, const void *expected)
-{
-    assert_memory_equal(fm_array_data(p->out), expected, fm_array_bytes(p->out));
-}
-
-/* Runs serially and checks: 0 right, 1 wrong, 2 nothing to compare with. */
-static int run_and_verify(struct fmk_problem *p, char *text, size_t cap)
-{
-    poison(p);
-    assert_int_equal(fmk_run_serial(p), 0);
-    return p->kernel->verify(p, text, cap);
-}
 
 static void assert_column_refused(fm_dtype dtype, int ndim, const int64_t *shape)
 {
@@ -98,8 +58,8 @@ static void test_docking_energies_match_the_references(void **state)
     struct fmk_problem p;
     char text[200];
     (void)state;
-    prepare(&p, params);
-    assert_int_equal(run_and_verify(&p, text, sizeof text), 0);
+    t_prepare(&p, "docking", params, NULL, 0);
+    assert_int_equal(t_run_and_verify(&p, text, sizeof text), 0);
     assert_non_null(strstr(text, "3001 energies"));
     fmk_release(&p);
 }
@@ -109,8 +69,8 @@ static void test_docking_one_wrong_energy_is_found_and_named(void **state)
     struct fmk_problem p;
     char text[200];
     (void)state;
-    prepare(&p, small_docking);
-    assert_int_equal(run_and_verify(&p, text, sizeof text), 0);
+    t_prepare(&p, "docking", small_docking, NULL, 0);
+    assert_int_equal(t_run_and_verify(&p, text, sizeof text), 0);
     float *energies = fm_array_data(p.out);
     const float right = energies[202];
     energies[202] = right * 1.0005f;
@@ -131,7 +91,7 @@ static void test_docking_poses_without_reference_are_not_called_right(void **sta
     (void)state;
     assert_int_equal(fm_array_from(&poses, pose, FM_F32, 2, (int64_t[]){1, 6}), 0);
     assert_int_equal(fmk_prepare(&p, fmk_find("docking"), NULL, &poses, 1), 0);
-    assert_int_equal(run_and_verify(&p, text, sizeof text), 2);
+    assert_int_equal(t_run_and_verify(&p, text, sizeof text), 2);
     assert_true(isfinite(*(float *)fm_array_data(p.out)));
     fmk_release(&p);
     fm_array_destroy(poses);
@@ -155,12 +115,12 @@ static void test_docking_poses_in_rows_give_the_same_bits_as_in_columns(void **s
     struct fmk_problem p, q;
     char text[200];
     (void)state;
-    prepare(&p, small_docking);
-    void *expected = serial_result(&p);
+    t_prepare(&p, "docking", small_docking, NULL, 0);
+    void *expected = t_serial_result(&p);
     fm_array *rows = copy_to_rows(p.columns[0]);
     assert_int_equal(fmk_prepare(&q, p.kernel, NULL, &rows, 1), 0);
-    assert_int_equal(run_and_verify(&q, text, sizeof text), 0);
-    assert_same_bits(&q, expected);
+    assert_int_equal(t_run_and_verify(&q, text, sizeof text), 0);
+    t_assert_same_bits(&q, expected);
     fmk_release(&q);
     fm_array_destroy(rows);
     free(expected);
@@ -172,8 +132,8 @@ static void test_docking_reversed_view_gives_the_energies_in_reverse(void **stat
     struct fmk_problem p, q;
     fm_array *reversed;
     (void)state;
-    prepare(&p, small_docking);
-    float *expected = serial_result(&p);
+    t_prepare(&p, "docking", small_docking, NULL, 0);
+    float *expected = t_serial_result(&p);
     const fm_slice backwards[] = {{202, -1, -1}, FM_ALL};
     assert_int_equal(fm_array_view(&reversed, p.columns[0], backwards), 0);
     assert_int_equal(fmk_prepare(&q, p.kernel, NULL, &reversed, 1), 0);
@@ -242,7 +202,7 @@ static void assert_energies(const struct atom_type types[2], const float *distan
     const struct fmk_param params[] = {{"deck", t_temp_dir(), NULL}, {NULL, NULL, NULL}};
     struct fmk_problem p;
     write_deck(types, 0, distances, n);
-    prepare(&p, params);
+    t_prepare(&p, "docking", params, NULL, 0);
     assert_int_equal(p.n, n);
     assert_int_equal(fmk_run_serial(&p), 0);
     for (int k = 0; k < n; k++)
