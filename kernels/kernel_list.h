@@ -15,6 +15,7 @@
     X(ep)                                                                                          \
     X(histogram)                                                                                   \
     X(mandelbrot)                                                                                  \
+    X(matmul)                                                                                      \
     X(pi)                                                                                          \
     X(primes)                                                                                      \
     X(triad)

@@ -104,6 +104,24 @@ int fmk_param_real(const struct fmk_param *params, const char *key, double *out)
     return 0;
 }
 
+int fmk_param_is_given(const struct fmk_kernel *kernel, const struct fmk_param *params,
+                       const char *key)
+{
+    return fmk_param_text(params, key) != fmk_param_text(kernel->params, key);
+}
+
+int fmk_param_agrees(const struct fmk_kernel *kernel, const struct fmk_param *params,
+                     const char *key, int64_t actual, const char *what)
+{
+    int64_t given = actual;
+    if (!fmk_param_is_given(kernel, params, key))
+        return 0;
+    const int e = fmk_param_int(params, key, 0, INT64_MAX, &given);
+    if (e != 0 || given == actual)
+        return e;
+    return fmk_error(-EINVAL, "%s=%" PRId64 ", but %s; leave %s out", key, given, what, key);
+}
+
 int fmk_memory_create(struct fmk_problem *p, size_t bytes)
 {
     const int64_t length = (int64_t)bytes;

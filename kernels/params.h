@@ -26,6 +26,17 @@ int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min, 
 int fmk_param_real(const struct fmk_param *params, const char *key, double *out); /* finite */
 const char *fmk_param_text(const struct fmk_param *params, const char *key);
 
+/* 1 if the user gave a value: it is not the kernel's own default. */
+int fmk_param_is_given(const struct fmk_kernel *kernel, const struct fmk_param *params,
+                       const char *key);
+
+/*
+ * -EINVAL if the user gave this key another value than `actual`, which an input decides; `what`
+ * says where that comes from: "column a has rows of 7".
+ */
+int fmk_param_agrees(const struct fmk_kernel *kernel, const struct fmk_param *params,
+                     const char *key, int64_t actual, const char *what);
+
 /* Zeroed bytes in the heap for p->ctx and its tables. */
 int fmk_memory_create(struct fmk_problem *p, size_t bytes);
 

@@ -8,6 +8,7 @@
 #include "kernels.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,60 @@ static inline void t_assert_refused(const char *name, const struct fmk_param *pa
         fail_msg("%s: %s \"%s\", and not \"%s\"", name, fm_errname(e), fmk_error_detail(), reason);
     assert_null(p.out);
     fmk_release(&p);
+}
+
+/* For kernels of one column. `column` NULL: the default input. */
+static inline void t_open(struct fmk_problem *p, const char *name, const struct fmk_param *params,
+                          fm_array *column)
+{
+    t_prepare(p, name, params, column != NULL ? &column : NULL, column != NULL);
+}
+
+static inline void t_run(struct fmk_problem *p)
+{
+    t_poison(p);
+    assert_int_equal(fmk_run_serial(p), 0);
+}
+
+/* 0 right, 1 wrong, 2 no reference. */
+static inline int t_verify(const struct fmk_problem *p)
+{
+    char text[240] = "";
+    const int verdict = p->kernel->verify(p, text, sizeof text);
+    assert_true(strlen(text) > 0);
+    return verdict;
+}
+
+/* 1 if verify says that the result is wrong, and names `where`. */
+static inline int t_finds(const struct fmk_problem *p, const char *where)
+{
+    char text[240] = "";
+    return p->kernel->verify(p, text, sizeof text) == 1 && strstr(text, where) != NULL;
+}
+
+/* The problem cannot be prepared: -EINVAL, the detail says why, and nothing is left. */
+static inline void t_refused(const char *name, const struct fmk_param *params, fm_array *column,
+                             const char *reason)
+{
+    struct fmk_problem p;
+    const int e =
+        fmk_prepare(&p, fmk_find(name), params, column != NULL ? &column : NULL, column != NULL);
+    if (e != -EINVAL || strstr(fmk_error_detail(), reason) == NULL)
+        fail_msg("%s: %s \"%s\", and not \"%s\"", name, fm_errname(e), fmk_error_detail(), reason);
+    assert_null(p.out);
+    assert_null(p.memory);
+}
+
+/* Saves an array in the test's directory and destroys it. The path is good until the next eight. */
+static inline const char *t_save(const char *name, fm_array *a)
+{
+    static char paths[8][1100];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", t_temp_dir(), name);
+    assert_int_equal(fm_npy_save(path, a), 0);
+    fm_array_destroy(a);
+    return path;
 }
 
 #endif
