@@ -33,10 +33,12 @@ static inline double fmk_fraction_at(uint64_t seed, int64_t index)
 }
 
 /*
- * Loads the matrix in the .npy file that parameter `key` names. An array of another dtype, of
- * another number of axes than two, or without elements is -EINVAL; else as fm_npy_load().
+ * Loads the array in the .npy file that parameter `key` names. `dtypes` are those that will do, 0
+ * ends them. Another dtype, another number of axes, and a matrix (2 axes) without elements are
+ * -EINVAL; else as fm_npy_load().
  */
-int fmk_matrix_load(const char *key, const char *path, fm_dtype dtype, fm_array **out);
+int fmk_array_load(const char *key, const char *path, int ndim, const fm_dtype *dtypes,
+                   fm_array **out);
 
 /* Copies a matrix of any strides into packed rows. */
 void fmk_matrix_pack(void *to, const fm_array *a);

@@ -18,6 +18,7 @@
     X(matmul)                                                                                      \
     X(pi)                                                                                          \
     X(primes)                                                                                      \
+    X(spmv)                                                                                        \
     X(triad)
 
 #define FMK_DECLARE_KERNEL(name) extern const struct fmk_kernel fmk_kernel_##name;

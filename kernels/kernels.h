@@ -46,7 +46,7 @@ struct fmk_kernel {
     const char *name, *summary, *source; /* source: where the method comes from */
     const char *cost;                    /* "[flop] and [bytes] per item" in words */
     const char *result;                  /* the output in words: dtype, row, meaning, [unit] */
-    /* 0: runs over a range. The parameter "n" is its length; without one, bind sets p->n. */
+    /* 0: runs over a range. The parameter "n" is its length, unless bind sets another p->n. */
     int n_columns;
     int64_t grain; /* items that cost no more together than one: the chunk when none is asked for */
     struct fmk_column columns[FMK_MAX_COLUMNS];

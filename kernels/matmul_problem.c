@@ -63,7 +63,7 @@ static int load_b(fm_array **b, const struct fmk_matmul_ctx *m, const struct fmk
 {
     char what[64];
     const char *path = fmk_param_text(params, "b");
-    int e = fmk_matrix_load("b", path, FM_F64, b);
+    int e = fmk_array_load("b", path, 2, (const fm_dtype[]){FM_F64, 0}, b);
     if (e != 0)
         return e;
     const int64_t *shape = fm_array_shape(*b);
