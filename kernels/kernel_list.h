@@ -11,6 +11,7 @@
 
 #define FMK_KERNEL_LIST(X)                                                                         \
     X(blackscholes)                                                                                \
+    X(conv2d)                                                                                      \
     X(docking)                                                                                     \
     X(ep)                                                                                          \
     X(histogram)                                                                                   \

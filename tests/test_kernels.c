@@ -25,6 +25,7 @@ static const struct small {
     const struct fmk_param *params;
 } small[] = {
     {"blackscholes", T_PARAMS({"n", "1107", NULL})},
+    {"conv2d", T_PARAMS({"n", "61", NULL}, {"width", "77", NULL})},
     {"docking", T_PARAMS({"n", "67", NULL})},
     {"ep", T_PARAMS({"m", "14", NULL}, {"block", "1003", NULL})},
     {"histogram", T_PARAMS({"n", "53", NULL}, {"length", "1003", NULL}, {"bins", "37", NULL})},
