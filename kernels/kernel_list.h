@@ -15,6 +15,7 @@
     X(docking)                                                                                     \
     X(ep)                                                                                          \
     X(histogram)                                                                                   \
+    X(kmeans)                                                                                      \
     X(mandelbrot)                                                                                  \
     X(matmul)                                                                                      \
     X(pi)                                                                                          \

@@ -57,6 +57,12 @@ struct fmk_kernel {
     /* Given p->n, columns and complete params: creates p->out, p->memory and p->ctx in the heap. */
     int (*bind)(struct fmk_problem *p, const struct fmk_param *params);
     /*
+     * NULL: one pass over all items. Else the fmk_run_ functions call it before each pass, with the
+     * number of those that are done: it makes the next one ready, and returns 1, or 0 after the
+     * last. After 0 passes it starts anew.
+     */
+    int (*next_pass)(struct fmk_problem *p, int64_t n_done);
+    /*
      * Checks p->out against something that was not computed by `range`. Writes a line of text.
      * Returns 0 right, 1 wrong, 2 no reference for this input, or an error < 0.
      */
@@ -94,7 +100,7 @@ void fmk_release(struct fmk_problem *p); /* destroys out, ctx, and owned columns
  */
 const char *fmk_error_detail(void);
 
-/* Each runs the whole problem: every row of p->out is written. 0, or an error < 0. */
+/* Each runs the whole problem, pass by pass: every row of p->out is written. 0, or an error < 0. */
 int fmk_run_serial(struct fmk_problem *p);
 /*
  * schedule: "static" (the default: NULL), "dynamic" or "guided"; chunk 0: one even piece per thread
@@ -108,9 +114,10 @@ int fmk_run_openmp(struct fmk_problem *p, int threads, const char *schedule, int
  */
 void fmk_pause_openmp(void);
 /*
- * As fm_pool_map_chunks(), whose codes it returns. The pool must have been opened after the kernels
- * were loaded. opts may be NULL; arg and arg_bytes are replaced; chunk 0 becomes the kernel's grain
- * where that is more than 1, except for FM_SCHEDULE_STATIC.
+ * As fm_pool_map_chunks(), whose codes it returns; one map per pass, and none after a failed one.
+ * The pool must have been opened after the kernels were loaded. opts may be NULL; arg and arg_bytes
+ * are replaced; chunk 0 becomes the kernel's grain where that is more than 1, except for
+ * FM_SCHEDULE_STATIC.
  */
 int fmk_run_forkmap(struct fmk_problem *p, fm_pool *pool, const fm_map_opts *opts);
 

@@ -40,6 +40,9 @@ int fmk_param_agrees(const struct fmk_kernel *kernel, const struct fmk_param *pa
 /* Zeroed bytes in the heap for p->ctx and its tables. */
 int fmk_memory_create(struct fmk_problem *p, size_t bytes);
 
+/* 1 if there is another pass to run, after so many; it is ready then. */
+int fmk_next_pass(struct fmk_problem *p, int64_t n_done);
+
 /*
  * The folder `name` of the kernels' data: in $FORKMAP_DATA, else in share/forkmap beside the folder of the
  * running program, else where it was to be installed.

@@ -7,9 +7,15 @@
 
 #include "params.h"
 
+int fmk_next_pass(struct fmk_problem *p, int64_t n_done)
+{
+    return p->kernel->next_pass != NULL ? p->kernel->next_pass(p, n_done) : n_done == 0;
+}
+
 int fmk_run_serial(struct fmk_problem *p)
 {
-    p->kernel->range(0, p->n, p->ctx);
+    for (int64_t pass = 0; fmk_next_pass(p, pass); pass++)
+        p->kernel->range(0, p->n, p->ctx);
     return 0;
 }
 
@@ -31,6 +37,19 @@ static int run_chunk(const fm_chunk *chunk, void *arg)
     return 0;
 }
 
+static int map_once(struct fmk_problem *p, fm_pool *pool, const fm_map_opts *opts)
+{
+    switch (p->kernel->n_columns) {
+    case 0:
+        return fm_pool_map_range_chunks(pool, run_chunk, 0, p->n, p->out, opts);
+    case 1:
+        return fm_pool_map_chunks(pool, run_chunk, p->columns[0], p->out, opts);
+    default:
+        return fm_pool_starmap_chunks(pool, run_chunk, p->columns, p->kernel->n_columns, p->out,
+                                      opts);
+    }
+}
+
 int fmk_run_forkmap(struct fmk_problem *p, fm_pool *pool, const fm_map_opts *opts)
 {
     struct range_call call = {p->kernel->range, p->ctx};
@@ -40,13 +59,8 @@ int fmk_run_forkmap(struct fmk_problem *p, fm_pool *pool, const fm_map_opts *opt
     with_call.arg_bytes = sizeof call;
     if (with_call.chunk == 0 && p->kernel->grain > 1 && with_call.schedule != FM_SCHEDULE_STATIC)
         with_call.chunk = p->kernel->grain;
-    switch (p->kernel->n_columns) {
-    case 0:
-        return fm_pool_map_range_chunks(pool, run_chunk, 0, p->n, p->out, &with_call);
-    case 1:
-        return fm_pool_map_chunks(pool, run_chunk, p->columns[0], p->out, &with_call);
-    default:
-        return fm_pool_starmap_chunks(pool, run_chunk, p->columns, p->kernel->n_columns, p->out,
-                                      &with_call);
-    }
+    int e = 0;
+    for (int64_t pass = 0; e == 0 && fmk_next_pass(p, pass); pass++)
+        e = map_once(p, pool, &with_call);
+    return e;
 }

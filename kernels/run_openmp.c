@@ -75,10 +75,12 @@ int fmk_run_openmp(struct fmk_problem *p, int threads, const char *schedule, int
     if (e != 0)
         return e;
     const int team = threads > 0 ? threads : omp_get_max_threads();
-    if (kind == omp_sched_static && chunk == 0)
-        run_even(p, team);
-    else
-        run_scheduled(p, team, kind, chunk > 0 ? chunk : p->kernel->grain);
+    for (int64_t pass = 0; fmk_next_pass(p, pass); pass++) {
+        if (kind == omp_sched_static && chunk == 0)
+            run_even(p, team);
+        else
+            run_scheduled(p, team, kind, chunk > 0 ? chunk : p->kernel->grain);
+    }
     return 0;
 }
 

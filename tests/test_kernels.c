@@ -29,6 +29,8 @@ static const struct small {
     {"docking", T_PARAMS({"n", "67", NULL})},
     {"ep", T_PARAMS({"m", "14", NULL}, {"block", "1003", NULL})},
     {"histogram", T_PARAMS({"n", "53", NULL}, {"length", "1003", NULL}, {"bins", "37", NULL})},
+    {"kmeans", T_PARAMS({"n", "29", NULL}, {"block", "77", NULL}, {"k", "5", NULL},
+                        {"iterations", "3", NULL})},
     {"mandelbrot", T_PARAMS({"n", "61", NULL}, {"width", "77", NULL}, {"max_iter", "203", NULL})},
     {"matmul", T_PARAMS({"n", "61", NULL}, {"k", "131", NULL}, {"m", "77", NULL})},
     {"pi", T_PARAMS({"n", "97", NULL}, {"steps", "1003", NULL})},
