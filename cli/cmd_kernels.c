@@ -1,35 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* `forkmap kernels`: the table of shipped kernels. */
+/* `forkmap kernels`: the table of kernels. */
 #include "commands.h"
 
 #include "events.h"
 #include "kernels.h"
+#include "plugin.h"
 #include "say.h"
 
 #include <argp.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const char doc[] =
-    "List the shipped kernels: inputs, parameters with their defaults, and where "
-    "each method comes from."
-    "\v"
-    "Examples:\n"
-    "\n"
-    "  forkmap kernels\n"
-    "  forkmap kernels --json\n"
-    "  forkmap run docking --verify";
+static const char doc[] = "List the kernels: inputs, parameters with their defaults, and where "
+                          "each method comes from. Kernels "
+                          "of your own (--load) come last."
+                          "\v"
+                          "Examples:\n"
+                          "\n"
+                          "  forkmap kernels\n"
+                          "  forkmap kernels --json\n"
+                          "  forkmap kernels --load ./mine.so\n"
+                          "  forkmap run docking --verify";
+
+enum { KEY_LOAD = 0x100 };
 
 static const struct argp_option options[] = {
+    {"load", KEY_LOAD, "PATH.so", 0, FMC_PLUGIN_HELP, 0},
     {"json", 'j', NULL, 0, "One JSON object per kernel and line", 0},
     {0},
 };
 
+struct wishes {
+    int json;
+    const char **loads;
+    int n_loads;
+};
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    int *json = state->input;
+    struct wishes *w = state->input;
     if (key == 'j')
-        *json = 1;
+        w->json = 1;
+    else if (key == KEY_LOAD)
+        w->loads[w->n_loads++] = arg;
     else if (key == ARGP_KEY_ARG)
         argp_error(state, "%s: no argument is taken", arg);
     else
@@ -68,6 +82,8 @@ static void print_kernel(const struct fmk_kernel *k)
         printf("    --arg   %s=%s  %s\n", p->key, p->value != NULL ? p->value : "",
                p->help != NULL ? p->help : "");
     printf("    cost    %s\n    source  %s\n", k->cost, k->source);
+    if (fmk_origin(k) != NULL)
+        printf("    library %s\n", fmk_origin(k));
 }
 
 static int print_json(const struct fmk_kernel *k)
@@ -96,14 +112,14 @@ static int print_json(const struct fmk_kernel *k)
     json_object_set_new(event, "result", fmc_event_text(k->result));
     json_object_set_new(event, "cost", fmc_event_text(k->cost));
     json_object_set_new(event, "source", fmc_event_text(k->source));
+    json_object_set_new(event, "library",
+                        fmk_origin(k) != NULL ? fmc_event_text(fmk_origin(k)) : json_null());
     return fmc_event_write(stdout, event);
 }
 
-int fmc_cmd_kernels(int argc, char **argv)
+static void print_all(int json)
 {
-    static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
-    int json = 0, n = 0;
-    argp_parse(&argp, argc, argv, 0, NULL, &json);
+    int n = 0;
     const struct fmk_kernel *const *kernels = fmk_kernels(&n);
     for (int i = 0; i < n; i++) {
         if (!json)
@@ -111,5 +127,19 @@ int fmc_cmd_kernels(int argc, char **argv)
         else if (print_json(kernels[i]) != 0)
             break; /* fmc_say_end says it */
     }
-    return FMC_DONE;
+}
+
+int fmc_cmd_kernels(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+    struct wishes w = {.loads = calloc((size_t)argc + 1, sizeof w.loads[0])};
+    if (w.loads == NULL)
+        return fmc_say_error(FMC_ENVIRONMENT, NULL, "no memory for the options");
+    argp_parse(&argp, argc, argv, 0, NULL, &w);
+    fmc_say_in_json(w.json);
+    const int rc = fmc_plugin_load(w.loads, w.n_loads);
+    if (rc == FMC_DONE)
+        print_all(w.json);
+    free(w.loads);
+    return rc;
 }

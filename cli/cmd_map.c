@@ -12,7 +12,7 @@ static const char map_doc[] =
     "Map FUNCTION over the rows of INPUT, and write row i of OUT from row i of INPUT.\n"
     "\n"
     "FUNCTION is PATH.so:SYMBOL, a function of your own, or the name of a kernel (see `forkmap "
-    "kernels`). "
+    "kernels`, and --load for kernels of your own). "
     "INPUT is a .npy file; raw:DTYPE:SHAPE[:ORDER]:PATH, raw binary in C (default) or F order, one "
     "length may "
     "be '?'; or range:BEGIN:END, whose items are int64."
@@ -50,6 +50,7 @@ static const char run_doc[] =
     "  forkmap run docking --verify --compare -o energies.npy\n"
     "  forkmap run mandelbrot --arg n=2000 --schedule dynamic -o image.npy\n"
     "  forkmap run pi --workers 4 --json\n"
+    "  forkmap run mine --load ./mine.so --verify\n"
     "\n"
     "Exit codes: 0 done, 1 some items failed, 2 usage, 3 environment, 128 + number of the signal "
     "that "
@@ -143,8 +144,10 @@ static const struct argp run_argp = {run_options, parse_run, "KERNEL", run_doc,
 static int parse_and_work(int argc, char **argv, int run)
 {
     struct fmc_options options;
-    if (fmc_options_init(&options, argc) != 0)
+    if (fmc_options_init(&options, argc) != 0) {
+        fmc_options_fini(&options);
         return fmc_say_error(FMC_ENVIRONMENT, NULL, "no memory for the options");
+    }
     argp_parse(run ? &run_argp : &map_argp, argc, argv, 0, NULL, &options);
     fmc_say_in_json(options.json);
     const int rc = fmc_work(&options, run);

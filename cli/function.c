@@ -2,6 +2,7 @@
 /* Finds what is to be mapped, and helps when the word is wrong. */
 #include "function.h"
 
+#include "library.h"
 #include "names.h"
 #include "say.h"
 #include "symbols.h"
@@ -10,9 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char how_to_compile[] =
-    "compile it with: cc -O2 -shared -fPIC -o f.so f.c (and -lm, -l... for what it uses)";
 
 static int refuse_kernel(const char *name)
 {
@@ -35,7 +33,8 @@ static int refuse_kernel(const char *name)
         snprintf(remedy, sizeof remedy, "a function of your own is PATH.so:SYMBOL, as in ./f.so:f");
     else
         snprintf(remedy, sizeof remedy,
-                 "`forkmap kernels` lists them; a function of your own is PATH.so:SYMBOL");
+                 "`forkmap kernels` lists them; kernels of your own come with --load PATH.so, a "
+                 "function of your own is PATH.so:SYMBOL");
     return fmc_say_error(FMC_USAGE, remedy, "%s: no such kernel", name);
 }
 
@@ -98,25 +97,11 @@ static int refuse_symbol(const struct fmc_function *f, const char *path, const c
     return fmc_say_error(FMC_USAGE, remedy, "%s: no symbol '%s' in %s", f->text, symbol, path);
 }
 
-/* A bare name would be searched in the system's directories; here it is a file. */
-static char *make_path(const char *text, size_t length)
-{
-    char *path = NULL;
-    const char *folder = memchr(text, '/', length) == NULL ? "./" : "";
-    return asprintf(&path, "%s%.*s", folder, (int)length, text) < 0 ? NULL : path;
-}
-
 static int load(struct fmc_function *f, const char *path, const char *symbol)
 {
-    const char *why = fmc_symbols_refuse_file(path);
-    if (why != NULL)
-        return fmc_say_error(FMC_USAGE, how_to_compile, "%s: cannot load %s (%s)", f->text, path,
-                             why);
-    /* NOW: a missing symbol shows here, not in a worker. */
-    f->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    f->library = fmc_library_open(path, f->text);
     if (f->library == NULL)
-        return fmc_say_error(FMC_USAGE, how_to_compile, "%s: cannot be loaded (%s)", f->text,
-                             dlerror());
+        return FMC_USAGE;
     f->code.address = dlsym(f->library, symbol);
     if (f->code.address == NULL)
         return refuse_symbol(f, path, symbol);
@@ -135,7 +120,7 @@ int fmc_function_find(struct fmc_function *f, const char *text)
     if (colon == text || colon[1] == '\0')
         return fmc_say_error(FMC_USAGE, "as in ./f.so:f",
                              "%s: a function of your own is PATH.so:SYMBOL", text);
-    f->path = make_path(text, (size_t)(colon - text));
+    f->path = fmc_library_path(text, (size_t)(colon - text));
     if (f->path == NULL)
         return fmc_say_error(FMC_ENVIRONMENT, NULL, "%s: out of memory", text);
     return load(f, f->path, colon + 1);

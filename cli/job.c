@@ -3,6 +3,7 @@
 #include "job.h"
 
 #include "failures.h"
+#include "plugin.h"
 #include "say.h"
 
 #include <errno.h>
@@ -65,6 +66,9 @@ static int check_failures(const struct fmc_job *job)
             same = "an INPUT";
     if (job->function.path != NULL && fmc_failures_same_file(file, job->function.path))
         same = "the library";
+    for (int i = 0; i < job->options->n_loads; i++)
+        if (fmc_failures_same_file(file, job->options->loads[i]))
+            same = "a library of --load";
     if (job->options->output != NULL && fmc_failures_same_file(file, job->options->output))
         same = "the output";
     if (same == NULL)
@@ -76,7 +80,9 @@ static int check_failures(const struct fmc_job *job)
 static int parse_words(struct fmc_job *job, int run)
 {
     const struct fmc_options *o = job->options;
-    int rc = run ? fmc_function_find_kernel(&job->function, o->function)
+    int rc = fmc_plugin_load(o->loads, o->n_loads);
+    if (rc == FMC_DONE)
+        rc = run ? fmc_function_find_kernel(&job->function, o->function)
                  : fmc_function_find(&job->function, o->function);
     if (rc != FMC_DONE)
         return rc;

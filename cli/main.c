@@ -17,8 +17,9 @@ static const char help[] =
     "Map C functions over arrays in files, with one pinned worker process per core.\n"
     "\n"
     "  map FUNCTION INPUT...  map a function of your own, or a kernel, over the rows of files\n"
-    "  run KERNEL             run a shipped kernel on its default input\n"
-    "  kernels                list the shipped kernels\n"
+    "  run KERNEL             run a kernel on its default input\n"
+    "  kernels                list the kernels, those that come with it and those of --load\n"
+    "  new kernel NAME        write a kernel of your own to start from\n"
     "  topo                   show the usable cores and where workers go\n"
     "\n"
     "  forkmap COMMAND --help explains a command, with examples. --version shows the version.\n"
@@ -39,6 +40,7 @@ static const struct command {
     {"map", "forkmap map", fmc_cmd_map},
     {"run", "forkmap run", fmc_cmd_run},
     {"kernels", "forkmap kernels", fmc_cmd_kernels},
+    {"new", "forkmap new", fmc_cmd_new},
     {"topo", "forkmap topo", fmc_cmd_topo},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

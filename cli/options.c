@@ -2,6 +2,7 @@
 /* Options of `forkmap map` and `forkmap run`. */
 #include "options.h"
 
+#include "plugin.h"
 #include "values.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ enum {
     KEY_TIMEOUT_FACTOR,
     KEY_MAX_FAILURES,
     KEY_ARG,
+    KEY_LOAD,
     KEY_VERIFY,
     KEY_COMPARE,
     KEY_REPEATS,
@@ -89,6 +91,7 @@ static const struct argp_option options[] = {
      "Write the record of each failed item to FILE, as JSON lines", 0},
 
     {NULL, 0, NULL, 0, "Function and results", 6},
+    {"load", KEY_LOAD, "PATH.so", 0, FMC_PLUGIN_HELP, 0},
     {"arg", KEY_ARG, "KEY=VALUE", 0,
      "Parameter of a kernel; a function of your own gets all of them as one text, "
      "\"KEY=VALUE\\n...\"",
@@ -232,6 +235,9 @@ static error_t parse_results(int key, char *arg, struct argp_state *state)
     case KEY_ARG:
         add_arg(o, state, arg);
         return 0;
+    case KEY_LOAD:
+        o->loads[o->n_loads++] = arg;
+        return 0;
     case KEY_VERIFY:
         o->verify = 1;
         return 0;
@@ -299,11 +305,14 @@ int fmc_options_init(struct fmc_options *o, int argc)
         .progress = FMC_SHOW_AUTO,
     };
     o->args = calloc((size_t)argc + 1, sizeof o->args[0]);
-    return o->args != NULL ? 0 : -ENOMEM;
+    o->loads = calloc((size_t)argc + 1, sizeof o->loads[0]);
+    return o->args != NULL && o->loads != NULL ? 0 : -ENOMEM;
 }
 
 void fmc_options_fini(struct fmc_options *o)
 {
     free(o->args);
+    free(o->loads);
     o->args = NULL;
+    o->loads = NULL;
 }

@@ -15,9 +15,11 @@ struct fmc_options {
     const char *function;
     const char *inputs[FM_MAX_COLUMNS];
     int n_inputs;
-    const char *output;     /* -o, NULL: none */
-    const char *out_spec;   /* --out, NULL: none */
-    const char *failures;   /* --failures, NULL: none */
+    const char *output;   /* -o, NULL: none */
+    const char *out_spec; /* --out, NULL: none */
+    const char *failures; /* --failures, NULL: none */
+    const char **loads;   /* --load in the order given */
+    int n_loads;
     struct fmk_param *args; /* --arg in the order given; ends with a NULL key */
     int n_args;
     fm_pool_opts pool;
@@ -31,7 +33,7 @@ struct fmc_options {
 /* Its parser takes a struct fmc_options as input. */
 extern const struct argp fmc_options_argp;
 
-/* Defaults; `argc` bounds the number of --arg. Returns 0 or -ENOMEM. */
+/* Defaults; `argc` bounds the number of --arg and --load. Returns 0 or -ENOMEM; to be ended in any case. */
 int fmc_options_init(struct fmc_options *o, int argc);
 void fmc_options_fini(struct fmc_options *o);
 

@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The table of the shipped kernels, and how a problem of one comes and goes. */
+/* How a problem of a kernel comes and goes. */
 
 #include "kernels.h"
 
-#include "kernel_list.h"
 #include "params.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-static const struct fmk_kernel *const kernel_table[] = {
-#define POINTER(name) &fmk_kernel_##name,
-    FMK_KERNEL_LIST(POINTER)
-#undef POINTER
-};
-#define N_KERNELS ((int)(sizeof kernel_table / sizeof kernel_table[0]))
-
-const struct fmk_kernel *const *fmk_kernels(int *n)
-{
-    *n = N_KERNELS;
-    return kernel_table;
-}
-
-const struct fmk_kernel *fmk_find(const char *name)
-{
-    for (int k = 0; name != NULL && k < N_KERNELS; k++)
-        if (strcmp(kernel_table[k]->name, name) == 0)
-            return kernel_table[k];
-    return NULL;
-}
 
 static void print_shape(char *text, size_t cap, const fm_array *a)
 {
@@ -108,6 +86,19 @@ static int take_columns(struct fmk_problem *p, const struct fmk_param *params,
     return check_columns(p);
 }
 
+/* A kernel of the user's own may have forgotten something. */
+static int check_result(const struct fmk_problem *p)
+{
+    if (p->out == NULL || p->ctx == NULL)
+        return fmk_error(-EINVAL, "%s: its bind made no %s", p->kernel->name,
+                         p->out == NULL ? "out" : "ctx");
+    if (fm_array_len(p->out) != p->n)
+        return fmk_error(-EINVAL,
+                         "%s: its bind made a result of %" PRId64 " rows for %" PRId64 " items",
+                         p->kernel->name, fm_array_len(p->out), p->n);
+    return 0;
+}
+
 static int build_problem(struct fmk_problem *p, const struct fmk_param *user,
                          fm_array *const *columns, int n_columns)
 {
@@ -119,7 +110,9 @@ static int build_problem(struct fmk_problem *p, const struct fmk_param *user,
         p->n = fm_array_len(p->columns[0]);
     else if (e == 0 && fmk_param_text(params, "n") != NULL)
         e = fmk_param_int(params, "n", 0, INT32_MAX, &p->n);
-    return e == 0 ? p->kernel->bind(p, params) : e;
+    if (e == 0)
+        e = p->kernel->bind(p, params);
+    return e == 0 ? check_result(p) : e;
 }
 
 int fmk_prepare(struct fmk_problem *p, const struct fmk_kernel *kernel,

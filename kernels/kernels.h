@@ -3,12 +3,10 @@
 #define FORKMAP_KERNELS_H
 
 /*
- * The shipped kernels: one table, and one way to run each of them serially, under OpenMP and in a
- * pool, from the same object code.
+ * The kernels: one table of those that are shipped and those of loaded libraries, and one way to run
+ * each of them serially, under OpenMP and in a pool, from the same object code.
  *
- * A kernel is `void range(int64_t begin, int64_t end, const void *ctx)`: it computes items
- * [begin, end) of a problem whose inputs, outputs and parameters `ctx` points to. The context and
- * all that it points to lie in the shared heap, so that a worker runs the very same call.
+ * <forkmap/kernel.h> says what a kernel is, and how a library brings kernels of its own.
  *
  *     struct fmk_problem p;
  *     fmk_prepare(&p, fmk_find("docking"), NULL, NULL, 0);
@@ -17,70 +15,22 @@
  */
 
 #include <forkmap/forkmap.h>
+#include <forkmap/kernel.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define FMK_MAX_PARAMS  8
-#define FMK_MAX_COLUMNS 4
-#define FMK_ANY_LENGTH  0
-
-typedef void fmk_range_fn(int64_t begin, int64_t end, const void *ctx);
-
-/* In a kernel's table: the default. From a user: help is NULL. */
-struct fmk_param {
-    const char *key, *value, *help;
-};
-
-struct fmk_column {
-    const char *name;
-    fm_dtype dtype;
-    int row_ndim;         /* axes below axis 0 */
-    int64_t row_shape[2]; /* FMK_ANY_LENGTH: given by the input */
-};
-
-struct fmk_problem;
-
-struct fmk_kernel {
-    const char *name, *summary, *source; /* source: where the method comes from */
-    const char *cost;                    /* "[flop] and [bytes] per item" in words */
-    const char *result;                  /* the output in words: dtype, row, meaning, [unit] */
-    /* 0: runs over a range. The parameter "n" is its length, unless bind sets another p->n. */
-    int n_columns;
-    int64_t grain; /* items that cost no more together than one: the chunk when none is asked for */
-    struct fmk_column columns[FMK_MAX_COLUMNS];
-    struct fmk_param params[FMK_MAX_PARAMS]; /* ends with a NULL key */
-    fmk_range_fn *range;
-    /* Opens the default input columns. NULL when n_columns is 0. `params` is complete. */
-    int (*default_input)(const struct fmk_param *params, fm_array **columns);
-    /* Given p->n, columns and complete params: creates p->out, p->memory and p->ctx in the heap. */
-    int (*bind)(struct fmk_problem *p, const struct fmk_param *params);
-    /*
-     * NULL: one pass over all items. Else the fmk_run_ functions call it before each pass, with the
-     * number of those that are done: it makes the next one ready, and returns 1, or 0 after the
-     * last. After 0 passes it starts anew.
-     */
-    int (*next_pass)(struct fmk_problem *p, int64_t n_done);
-    /*
-     * Checks p->out against something that was not computed by `range`. Writes a line of text.
-     * Returns 0 right, 1 wrong, 2 no reference for this input, or an error < 0.
-     */
-    int (*verify)(const struct fmk_problem *p, char *text, size_t cap);
-};
-
-struct fmk_problem {
-    const struct fmk_kernel *kernel;
-    int64_t n; /* items */
-    fm_array *columns[FMK_MAX_COLUMNS];
-    fm_array *out;
-    fm_array *memory; /* the bytes that ctx and its tables lie in */
-    void *ctx;
-    int owns_columns; /* 1: the default input, destroyed by fmk_release() */
-};
-
-const struct fmk_kernel *const *fmk_kernels(int *n); /* the table: n pointers */
+const struct fmk_kernel *const *fmk_kernels(int *n); /* the table: n pointers, shipped ones first */
 const struct fmk_kernel *fmk_find(const char *name); /* NULL: no such kernel */
+
+/*
+ * Adds the kernels of a library to the table, all or none, until the process ends; so must `path`,
+ * where they come from. The entries are checked: -EINVAL with a detail for another version, a name
+ * that is taken, an entry that is not complete. -ENOSPC: more than a thousand. Before threads or pools use the table.
+ */
+FM_NODISCARD int fmk_plugin_add(const struct fmk_plugin *plugin, const char *path);
+const char *fmk_origin(const struct fmk_kernel *kernel); /* its library's path, NULL if shipped */
 
 /*
  * Prepares a problem. `columns` NULL: the default input. `params`: the user's, ends with a NULL

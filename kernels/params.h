@@ -3,14 +3,12 @@
 #define FORKMAP_PARAMS_H
 
 /*
- * Shared by the kernels' bind functions: parameters by key, a context in the heap, data files,
- * errors.
+ * Shared by the shipped kernels: what <forkmap/kernel.h> has for every kernel, and merged parameters,
+ * data files and the error detail.
  */
 
 #include "kernels.h"
 
-/* Notes the detail for fmk_error_detail() and returns `code`. */
-int fmk_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void fmk_error_clear(void);
 
 /*
@@ -19,12 +17,6 @@ void fmk_error_clear(void);
  */
 int fmk_params_merge(const struct fmk_kernel *kernel, const struct fmk_param *user,
                      struct fmk_param *merged);
-
-/* The value of a key. -EINVAL with the bounds in the detail; the text is NULL if there is no such key. */
-int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min, int64_t max,
-                  int64_t *out);
-int fmk_param_real(const struct fmk_param *params, const char *key, double *out); /* finite */
-const char *fmk_param_text(const struct fmk_param *params, const char *key);
 
 /* 1 if the user gave a value: it is not the kernel's own default. */
 int fmk_param_is_given(const struct fmk_kernel *kernel, const struct fmk_param *params,
@@ -36,9 +28,6 @@ int fmk_param_is_given(const struct fmk_kernel *kernel, const struct fmk_param *
  */
 int fmk_param_agrees(const struct fmk_kernel *kernel, const struct fmk_param *params,
                      const char *key, int64_t actual, const char *what);
-
-/* Zeroed bytes in the heap for p->ctx and its tables. */
-int fmk_memory_create(struct fmk_problem *p, size_t bytes);
 
 /* 1 if there is another pass to run, after so many; it is ready then. */
 int fmk_next_pass(struct fmk_problem *p, int64_t n_done);

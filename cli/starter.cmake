@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# Makes starter.c: the files of cli/starter as bytes, so that the command needs no files beside it.
+set(starter_text "/* Made by starter.cmake from the files of cli/starter. */\n#include \"starter.h\"\n\n")
+set(starter_entries "")
+foreach(file IN ITEMS my_kernel.c CMakeLists.txt test.sh)
+  set(path ${CMAKE_CURRENT_LIST_DIR}/starter/${file}.in)
+  file(READ ${path} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  string(REGEX REPLACE "((0x..,){16})" "\\1\n" bytes "${bytes}")
+  string(MAKE_C_IDENTIFIER ${file} name)
+  string(APPEND starter_text "static const unsigned char ${name}[] = {\n${bytes}};\n")
+  set(suffix "NULL")
+  if(file MATCHES "^my_kernel(.*)$")
+    set(suffix "\"${CMAKE_MATCH_1}\"")
+  endif()
+  string(APPEND starter_entries "    {\"${file}\", ${suffix}, ${name}, sizeof ${name}},\n")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
+endforeach()
+string(APPEND starter_text
+       "\nconst struct fmc_starter fmc_starters[FMC_N_STARTERS] = {\n${starter_entries}};\n")
+file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/starter.c CONTENT "${starter_text}" @ONLY)
