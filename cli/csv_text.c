@@ -12,26 +12,34 @@
 #include <string.h>
 #include <unistd.h>
 
+/* "PATH: line L, column C (NAME): " */
+static void place_error(struct fmc_csv_text *t, int64_t line, int column)
+{
+    struct fmc_csv_error *e = t->error;
+    const char *name = column > 0 && column <= t->n_names ? t->names[column - 1] : NULL;
+    if (column == 0)
+        snprintf(e->text, sizeof e->text, "%.120s: line %" PRId64 ": ", t->path, line);
+    else if (name == NULL)
+        snprintf(e->text, sizeof e->text, "%.120s: line %" PRId64 ", column %d: ", t->path, line,
+                 column);
+    else
+        snprintf(e->text, sizeof e->text, "%.120s: line %" PRId64 ", column %d (%.80s): ", t->path,
+                 line, column, name);
+}
+
 int fmc_csv_text_fail(struct fmc_csv_text *t, int64_t line, int column, const char *remedy,
                       const char *format, ...)
 {
     struct fmc_csv_error *e = t->error;
-    const char *name = column > 0 && column <= t->n_names ? t->names[column - 1] : NULL;
-    char reason[256];
     va_list values;
+    place_error(t, line, column);
+    const size_t used = strlen(e->text);
     va_start(values, format);
-    vsnprintf(reason, sizeof reason, format, values);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 does not see va_start */
+    vsnprintf(e->text + used, sizeof e->text - used, format, values);
     va_end(values);
-    e->exit_code = FMC_ENVIRONMENT;
     snprintf(e->remedy, sizeof e->remedy, "%s", remedy != NULL ? remedy : "");
-    if (column == 0)
-        snprintf(e->text, sizeof e->text, "%.120s: line %" PRId64 ": %s", t->path, line, reason);
-    else if (name == NULL)
-        snprintf(e->text, sizeof e->text, "%.120s: line %" PRId64 ", column %d: %s", t->path, line,
-                 column, reason);
-    else
-        snprintf(e->text, sizeof e->text, "%.120s: line %" PRId64 ", column %d (%.80s): %s",
-                 t->path, line, column, name, reason);
+    e->exit_code = FMC_ENVIRONMENT;
     return e->exit_code;
 }
 

@@ -4,8 +4,8 @@
 
 #include "convert.h"
 #include "csv.h"
+#include "dataset.h"
 #include "output.h"
-#include "hdf5.h"
 #include "say.h"
 #include "source.h"
 #include "values.h"
@@ -211,12 +211,13 @@ static int load(struct fmc_input *input, const struct fmc_pick *pick,
                 const struct fmc_source *source)
 {
     int rc;
-    if (input->is_csv || (input->spec == NULL && source->kind == FMC_KIND_CSV))
+    if (input->is_csv ||
+        (input->spec == NULL && input->dataset == NULL && source->kind == FMC_KIND_CSV))
         return load_csv(input, pick, source); /* has picked its columns */
     if (input->spec != NULL)
         rc = load_raw(input, pick, source);
     else if (input->dataset != NULL || source->kind == FMC_KIND_HDF5)
-        rc = fmc_hdf5_load(source->opened, input->path, input->dataset, &input->array);
+        rc = fmc_dataset_load(source, input->dataset, &input->array);
     else
         rc = load_npy(input, pick, source);
     if (rc == FMC_DONE && pick->columns != NULL)

@@ -24,7 +24,7 @@ struct fmc_input {
     char *spec;          /* of raw binary, without the path; else NULL */
     int is_csv;          /* by what was typed; once opened: by what it is */
     int no_header;
-    char *note; /* what the user should know of it, or NULL */
+    char *note;     /* what the user should know of it, or NULL */
     char separator; /* of CSV; 0: to be found */
     int64_t begin, end;
     fm_array *array; /* once opened; NULL for a range that was not asked to be an array */

@@ -34,6 +34,7 @@ static void take_spool(struct fmc_source *s, struct fmc_spool *spool)
     close(s->fd);
     s->fd = spool->fd;
     spool->fd = -1;
+    s->is_spooled = 1;
     lseek(s->fd, 0, SEEK_SET);
     name_fd(s);
 }

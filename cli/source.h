@@ -14,8 +14,9 @@ struct fmc_source {
     const char *opened; /* under which it can be opened: path, or fd_path */
     char fd_path[32];
     int fd;
+    int is_spooled;  /* it lies in memory */
     int is_nameless; /* a pipe or the standard input: no name says what it is */
-    int kind; /* by its content, or else its name */
+    int kind;        /* by its content, or else its name */
 };
 
 /*
