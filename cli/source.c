@@ -120,6 +120,10 @@ static int look_inside(struct fmc_source *s, int is_raw)
             return fmc_say_error(FMC_ENVIRONMENT, "rename it if it is not compressed",
                                  "%s: offset 0: no %s data, in spite of its name", s->path,
                                  named == FMC_PACKING_GZIP ? "gzip" : "zstd");
+        if (n == 0 && s->is_spooled && !is_raw)
+            return fmc_say_error(
+                FMC_ENVIRONMENT, "was it written to its end?",
+                layer > 0 ? "%s: it unpacks to nothing" : "%s: nothing comes from it", s->path);
         s->kind = kind_of(s, magic, (size_t)n);
         if (!is_packed)
             return FMC_DONE;

@@ -117,6 +117,8 @@ static int read_number(struct reader *r, int64_t *out)
         if (__builtin_mul_overflow(*out, 10, out) ||
             __builtin_add_overflow(*out, r->text[r->at] - '0', out))
             return fail(r, -EOVERFLOW, begin, "a length above 2^63 - 1");
+    if (r->at == begin && begin >= r->n)
+        return fail(r, FM_EFORMAT, begin, "the header ends where a length is due");
     if (r->at == begin || (r->text[begin] == '0' && r->at > begin + 1))
         return fail(r, FM_EFORMAT, begin, "a length is due");
     if (r->at < r->n && r->text[r->at] == 'L') /* Python 2 */
