@@ -6,7 +6,7 @@
 #include "values.h"
 #include "work.h"
 
-enum { KEY_OUT = 0x200, KEY_CHUNK_FN, KEY_STAR };
+enum { KEY_OUT = 0x200, KEY_CHUNK_FN, KEY_STAR, KEY_PRINT_SOURCE };
 
 static const char map_doc[] =
     "Map FUNCTION over the rows of INPUT, and write row i of OUT from row i of INPUT.\n"
@@ -15,7 +15,8 @@ static const char map_doc[] =
     "kernels`, and --load for kernels of your own). "
     "INPUT is a .npy file; raw:DTYPE:SHAPE[:ORDER]:PATH, raw binary in C (default) or F order, one "
     "length may "
-    "be '?'; or range:BEGIN:END, whose items are int64."
+    "be '?'; or range:BEGIN:END, whose items are int64. With -e there is no FUNCTION: the "
+    "expression is compiled."
     "\v"
     "A function of your own is one of\n"
     "\n"
@@ -29,8 +30,19 @@ static const char map_doc[] =
     "write "
     "outside its result.\n"
     "\n"
+    "EXPR is an expression in C. x0, x1, ... are the items of the inputs, x is x0; x0[2] or "
+    "x0[1][2] is an element of a longer row; i is the number of the item, from 0; each --arg "
+    "KEY=NUMBER is known by its KEY. All of these are doubles whatever the files hold (complex for "
+    "complex input), so x0/2 is a half; (int64_t)x0 % 2 is a remainder. There are the functions of "
+    "<math.h> and <complex.h>, pi, inf and nan. Semicolons separate several results. --out is f8 "
+    "if it is not given. For whole numbers the result is rounded towards 0, cut to the limits of "
+    "the type, and 0 for a nan. Compiled expressions are kept in ~/.cache/forkmap.\n"
+    "\n"
     "Examples:\n"
     "\n"
+    "  forkmap map -e 'sqrt(x0*x0 + x1*x1)' a.npy b.npy -o r.npy\n"
+    "  forkmap map -e 'a*x + b' x.npy --arg a=2 --arg b=0.5 --out f4 -o y.npy\n"
+    "  forkmap map -e 'hypot(x[0], x[1]); atan2(x[1], x[0])' xy.npy -o polar.npy\n"
     "  cc -O2 -shared -fPIC -o f.so f.c\n"
     "  forkmap map ./f.so:f in.npy --out f8: -o out.npy\n"
     "  forkmap map ./f.so:f range:0:1000 --out f4:3 -o out.npy --timeout 0.5\n"
@@ -58,6 +70,9 @@ static const char run_doc[] =
 
 static const struct argp_option map_options[] = {
     {NULL, 0, NULL, 0, "Functions of your own", 1},
+    {"expression", 'e', "EXPR", 0, "Map an expression in C instead of a FUNCTION, see below", 0},
+    {"print-source", KEY_PRINT_SOURCE, NULL, 0,
+     "With -e: show the C function that it becomes, and do nothing else", 0},
     {"out", KEY_OUT, "DTYPE:ROWSHAPE", 0,
      "What one result is: f8: is one double, f4:3 three floats, i4:2x3 a small matrix; none: no "
      "output",
@@ -96,7 +111,17 @@ static error_t parse_map(int key, char *arg, struct argp_state *state)
     case KEY_STAR:
         o->star = 1;
         return 0;
-    case ARGP_KEY_ARG:
+    case 'e':
+        if (o->expression)
+            argp_error(state, "-e %s: given twice; several results are separated by semicolons",
+                       arg);
+        o->expression = 1;
+        o->function = arg;
+        return 0;
+    case KEY_PRINT_SOURCE:
+        o->print_source = 1;
+        return 0;
+    case ARGP_KEY_ARG: /* after all options, wherever they stand */
         if (o->function == NULL)
             o->function = arg;
         else
@@ -105,6 +130,8 @@ static error_t parse_map(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (o->function == NULL)
             argp_error(state, "FUNCTION is missing");
+        if (o->print_source && !o->expression)
+            argp_error(state, "--print-source needs -e EXPR");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -136,8 +163,8 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_child children[] = {{&fmc_options_argp, 0, NULL, 0}, {0}};
-static const struct argp map_argp = {map_options, parse_map, "FUNCTION INPUT...", map_doc, children,
-                                     NULL,        NULL};
+static const struct argp map_argp = {
+    map_options, parse_map, "FUNCTION INPUT...\n-e EXPR INPUT...", map_doc, children, NULL, NULL};
 static const struct argp run_argp = {run_options, parse_run, "KERNEL", run_doc,
                                      children,    NULL,      NULL};
 

@@ -47,12 +47,22 @@ static int check_own_words(const struct fmc_options *o)
         return fmc_say_error(FMC_USAGE,
                              "an INPUT is x.npy, raw:f4:65536x6:F:x.bin, or range:0:1000",
                              "%s: no INPUT to map it over", o->function);
+    if (o->expression)
+        return FMC_DONE;
     if (o->n_inputs > 1 && !o->star)
         return fmc_say_error(FMC_USAGE, "--star takes several inputs as the columns of one map",
                              "%s: %d inputs for a function of one", o->function, o->n_inputs);
     if (o->out_spec == NULL)
         return fmc_say_error(FMC_USAGE, out_remedy, "%s: --out is missing", o->function);
     return FMC_DONE;
+}
+
+static int check_expression_words(const struct fmc_options *o)
+{
+    if (o->chunk_fn || o->star)
+        return fmc_say_error(FMC_USAGE, "-e knows how to take its inputs",
+                             "-e: --chunk-fn and --star are for functions in libraries");
+    return check_own_words(o);
 }
 
 /* Records that replace an input, the library or the output are a slip of the pen. */
@@ -77,7 +87,17 @@ static int check_failures(const struct fmc_job *job)
                          "--failures %s: it is %s", file, same);
 }
 
-static int parse_words(struct fmc_job *job, int run)
+static int parse_expression(struct fmc_job *job)
+{
+    const struct fmc_options *o = job->options;
+    const int rc = check_expression_words(o);
+    job->function.text = o->function;
+    return rc != FMC_DONE ? rc
+                          : fmc_expression_parse(&job->expression, o->function, o->n_inputs,
+                                                 o->args, o->out_spec, &job->rows);
+}
+
+static int parse_function(struct fmc_job *job, int run)
 {
     const struct fmc_options *o = job->options;
     int rc = fmc_plugin_load(o->loads, o->n_loads);
@@ -86,13 +106,19 @@ static int parse_words(struct fmc_job *job, int run)
                  : fmc_function_find(&job->function, o->function);
     if (rc != FMC_DONE)
         return rc;
-    const struct fmk_kernel *kernel = job->function.kernel;
-    rc = kernel != NULL ? check_kernel_words(o, kernel, run) : check_own_words(o);
-    if (rc == FMC_DONE && kernel == NULL)
-        rc = fmc_output_parse(&job->rows, o->out_spec);
+    if (job->function.kernel != NULL)
+        return check_kernel_words(o, job->function.kernel, run);
+    rc = check_own_words(o);
+    return rc == FMC_DONE ? fmc_output_parse(&job->rows, o->out_spec) : rc;
+}
+
+static int parse_words(struct fmc_job *job, int run)
+{
+    const struct fmc_options *o = job->options;
+    int rc = o->expression ? parse_expression(job) : parse_function(job, run);
     if (rc != FMC_DONE)
         return rc;
-    if (kernel == NULL && job->rows.none != (o->output == NULL))
+    if (job->function.kernel == NULL && !o->print_source && job->rows.none != (o->output == NULL))
         return fmc_say_error(FMC_USAGE, out_remedy,
                              job->rows.none ? "%s: --out none leaves nothing for -o"
                                             : "%s: -o is missing",
@@ -104,9 +130,15 @@ static int parse_words(struct fmc_job *job, int run)
     return rc == FMC_DONE ? check_failures(job) : rc;
 }
 
+/* A function of one pointer per column, or of one for a single input. */
+static int takes_columns(const struct fmc_job *job)
+{
+    return job->options->star || (job->options->expression && job->n_inputs > 1);
+}
+
 static int open_inputs(struct fmc_job *job)
 {
-    const int as_columns = job->options->star || job->function.kernel != NULL;
+    const int as_columns = takes_columns(job) || job->function.kernel != NULL;
     const struct fmk_kernel *kernel = job->function.kernel;
     const struct fmc_pick *pick = &job->options->pick;
     int rc = FMC_DONE, n_csv = 0;
@@ -171,11 +203,23 @@ static int write_arg(struct fmc_job *job)
     return FMC_DONE;
 }
 
+static int prepare_expression(struct fmc_job *job)
+{
+    const struct fmc_expr_inputs in = {job->inputs, job->n_inputs, job->n};
+    if (job->options->print_source)
+        return fmc_expression_print(&job->expression, &in, &job->rows);
+    const int rc = fmc_expression_load(&job->expression, &job->function, &in, &job->rows);
+    if (rc != FMC_DONE)
+        return rc;
+    job->arg = fmc_expr_argument(&job->expression.expr, &in, &job->arg_bytes);
+    return job->arg != NULL ? FMC_DONE : fmc_say_error(FMC_ENVIRONMENT, NULL, "-e: out of memory");
+}
+
 static int prepare_own(struct fmc_job *job)
 {
     int rc = count_items(job);
     if (rc == FMC_DONE)
-        rc = write_arg(job);
+        rc = job->options->expression ? prepare_expression(job) : write_arg(job);
     return rc;
 }
 
@@ -235,13 +279,13 @@ fm_map_opts fmc_job_map_opts(const struct fmc_job *job)
 
 static int map_own(struct fmc_job *job, fm_pool *pool, const fm_map_opts *opts)
 {
-    const int chunks = job->options->chunk_fn;
+    const int chunks = job->options->chunk_fn || job->options->expression;
     const struct fmc_function *f = &job->function;
     const struct fmc_input *in = &job->inputs[0];
     fm_array *columns[FM_MAX_COLUMNS];
     for (int i = 0; i < job->n_inputs; i++)
         columns[i] = job->inputs[i].array;
-    if (job->options->star)
+    if (takes_columns(job))
         return chunks ? fm_pool_starmap_chunks(pool, f->code.chunk, columns, job->n_inputs,
                                                job->out, opts)
                       : fm_pool_starmap(pool, f->code.star, columns, job->n_inputs, job->out, opts);
@@ -273,5 +317,6 @@ void fmc_job_release_arrays(struct fmc_job *job)
 void fmc_job_release(struct fmc_job *job)
 {
     fmc_function_close(&job->function);
+    fmc_expression_release(&job->expression);
     free(job->arg);
 }

@@ -4,6 +4,7 @@
 
 /* What is to be mapped over what: the command line's words turned into a function and arrays. */
 
+#include "expression.h"
 #include "function.h"
 #include "input.h"
 #include "options.h"
@@ -12,6 +13,7 @@
 struct fmc_job {
     const struct fmc_options *options;
     struct fmc_function function;
+    struct fmc_expression expression; /* -e only */
     struct fmc_input inputs[FM_MAX_COLUMNS];
     int n_inputs;
     struct fmc_rows rows;
@@ -21,7 +23,7 @@ struct fmc_job {
     fm_array *out;              /* NULL: none */
     fm_array *status;           /* u8 per item, --on-error continue only */
     struct fmc_seen seen_in[FM_MAX_COLUMNS], seen_out, seen_status; /* before the map */
-    char *arg; /* "key=value\n..." for a function of the user's own */
+    char *arg; /* "key=value\n..." for a function of the user's own; an expression's argument */
     size_t arg_bytes;
 };
 

@@ -26,6 +26,8 @@ struct fmc_options {
     fm_map_opts map;
     struct fmc_pick pick;
     int chunk_fn, star;
+    int expression;   /* -e: `function` is its text */
+    int print_source; /* of the expression, instead of a map */
     int verify, compare, repeats;
     int json, quiet, progress; /* progress: an fmc_show */
 };

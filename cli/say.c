@@ -28,6 +28,17 @@ static void say_event(int exit_code, const char *text, const char *remedy)
     (void)fmc_event_write(stdout, event); /* a broken stdout is reported once, by fmc_say_end */
 }
 
+static void say_remedy(const char *remedy)
+{
+    for (;;) {
+        const int length = (int)strcspn(remedy, "\n");
+        fprintf(stderr, "  %.*s\n", length, remedy);
+        if (remedy[length] == '\0')
+            return;
+        remedy += length + 1;
+    }
+}
+
 int fmc_say_error(int exit_code, const char *remedy, const char *format, ...)
 {
     char *text = NULL;
@@ -38,7 +49,7 @@ int fmc_say_error(int exit_code, const char *remedy, const char *format, ...)
     const char *shown = length < 0 ? format : text;
     fprintf(stderr, "forkmap: %s\n", shown);
     if (remedy != NULL)
-        fprintf(stderr, "  %s\n", remedy);
+        say_remedy(remedy);
     if (json_mode)
         say_event(exit_code, shown, remedy);
     if (length >= 0)

@@ -3,8 +3,8 @@
 #define FMC_SAY_H
 
 /*
- * What the command says when something is wrong: `forkmap: what: why (detail)` on stderr, then one
- * line with the remedy. In JSON mode the same goes to stdout as an "error" event, too.
+ * What the command says when something is wrong: `forkmap: what: why (detail)` on stderr, then
+ * the remedy, in most cases one line. In JSON mode the same goes to stdout as an "error" event, too.
  */
 
 enum fmc_exit {

@@ -297,8 +297,20 @@ static void summarise(const struct work *w, int exit_code)
             fm_pool_workers(w->pool), w->written ? " -> " : "", w->written ? w->output.path : "");
 }
 
+/* What is asked for is shown while the job is prepared; there is no map. */
+static int print_source(const struct fmc_options *options)
+{
+    struct fmc_job job;
+    const int rc = fmc_job_prepare(&job, options, 0);
+    fmc_job_release_arrays(&job);
+    fmc_job_release(&job);
+    return rc;
+}
+
 int fmc_work(const struct fmc_options *options, int run)
 {
+    if (options->print_source)
+        return print_source(options);
     struct work w = {.options = options, .n_done = -1, .n_failed = -1, .verified = -1};
     int rc = begin(&w, run);
     if (rc == FMC_DONE) {
