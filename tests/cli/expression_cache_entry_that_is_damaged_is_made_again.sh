@@ -24,7 +24,7 @@ for damage in empty cut text zeros other mode link; do
     damage_$damage
     expect 0 map -e '3 * x0' range:0:100 -o s.npy
     cmp r.npy s.npy || fail "damage $damage: other results"
-    [ ! -L "$entry" ] && cmp good "$entry" || fail "damage $damage: not made again"
+    { [ ! -L "$entry" ] && cmp good "$entry"; } || fail "damage $damage: not made again"
     [ "$(stat -c %a "$entry")" = 700 ] || fail "damage $damage: mode $(stat -c %a "$entry")"
 done
 [ "$(ls cache/forkmap | wc -l)" = 1 ] || fail "left in the cache: $(ls cache/forkmap)"
