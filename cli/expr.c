@@ -298,11 +298,12 @@ static int check_whole_numbers(const struct reader *r)
 
 /* ---- names ------------------------------------------------------------------------------------ */
 
-/* The input that x, x0, x1, ... means; -1 if it is no such name. */
+/* The input that x, x0, n0, x1, ... means; -1 if it is no such name. A lone n is none: it may be an --arg. */
 static int64_t find_input(const char *name)
 {
     const char *digits = name + 1;
-    if (name[0] != 'x' || strspn(digits, "0123456789") != strlen(digits))
+    if ((name[0] != 'x' && name[0] != 'n') || strspn(digits, "0123456789") != strlen(digits) ||
+        strcmp(name, "n") == 0)
         return -1;
     return digits[0] == '0' && digits[1] != '\0' ? -1 : strtoll(digits, NULL, 10);
 }
@@ -349,7 +350,8 @@ static int take_element(const struct reader *r, const char *name, int64_t input,
     if (input >= r->n_inputs)
         return refuse_input(r, name, t->begin);
     struct fmc_expr_element *element = &r->e->elements[r->e->n_elements++];
-    *element = (struct fmc_expr_element){.name = {t->begin, t->length}, .input = (int)input};
+    *element = (struct fmc_expr_element){
+        .name = {t->begin, t->length}, .input = (int)input, .is_whole = name[0] == 'n'};
     return read_index(r, element, i);
 }
 

@@ -5,7 +5,7 @@
 /*
  * The EXPR of `forkmap map -e`: a C expression over x0, x1, ... (x is x0), the elements of the inputs' rows, `i`, the
  * number of the item from 0, and the --arg by name. All of these are doubles (complex for a complex input). An element of a
- * longer row is x0[2], or x0[1][2]. Several results are separated by semicolons.
+ * longer row is x0[2], or x0[1][2]. n0, n1, ... are the same items as the whole numbers that the files hold. Several results are separated by semicolons.
  *
  * Names and brackets are checked here, so that nothing but expressions of known names gets to the compiler. What is left to
  * it keeps its columns: the code has the length of the text, and its errors can be shown at the text.
@@ -20,6 +20,7 @@ struct fmc_expr_part {
 struct fmc_expr_element {
     struct fmc_expr_part name; /* "x0[1][2]" in the text, "x0_1__2_" in the code */
     int input;
+    int is_whole; /* n0 instead of x0 */
     int n_index;
     int64_t index[FM_MAX_DIMS - 1];
 };

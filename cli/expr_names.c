@@ -122,7 +122,8 @@ enum fmc_expr_name fmc_expr_name_kind(const char *name)
 int fmc_expr_is_reserved(const char *name)
 {
     const enum fmc_expr_name kind = fmc_expr_name_kind(name);
-    const int is_element = name[0] == 'x' && strspn(name + 1, "0123456789_") == strlen(name) - 1;
+    const int is_element = (name[0] == 'x' || (name[0] == 'n' && name[1] != '\0')) &&
+                           strspn(name + 1, "0123456789_") == strlen(name) - 1;
     return name[0] == '_' || strncmp(name, "fm_", 3) == 0 || strncmp(name, "FM_", 3) == 0 ||
            is_element || is_in(keywords, name) || (kind != FMC_EXPR_UNKNOWN && !is_constant(name));
 }

@@ -51,6 +51,15 @@ static int is_complex(fm_dtype dtype)
     return dtype == FM_C64 || dtype == FM_C128;
 }
 
+/* Of n0, the type that keeps every number of the file; NULL: these are no whole numbers. */
+static const char *whole_type(fm_dtype dtype)
+{
+    const struct c_type *type = find_type(dtype);
+    if (dtype == FM_U64)
+        return "uint64_t";
+    return type != NULL && (type->low != NULL || dtype == FM_BOOL) ? "int64_t" : NULL;
+}
+
 static fm_dtype input_dtype(const struct fmc_input *input)
 {
     return input->array != NULL ? fm_array_dtype(input->array) : FM_I64;
@@ -114,6 +123,10 @@ int fmc_expr_check_types(const struct fmc_expr *e, const struct fmc_expr_inputs 
             return fmc_expr_refuse(e, e->elements[k].name.begin,
                                    "records need a function in C: PATH.so:SYMBOL",
                                    "%s has records (%s), not numbers", input->text, type);
+        if (e->elements[k].is_whole && whole_type(input_dtype(input)) == NULL)
+            return fmc_expr_refuse(e, e->elements[k].name.begin,
+                                   "take x0, or a cast as in (int64_t)x0",
+                                   "%s has no whole numbers but %s", input->text, type);
         const int rc = check_element(e, &e->elements[k], input);
         if (rc != FMC_DONE)
             return rc;
@@ -255,10 +268,11 @@ static void write_element(const struct writer *w, int k)
 {
     const struct fmc_expr_element *element = &w->e->elements[k];
     const fm_dtype dtype = input_dtype(&w->in->inputs[element->input]);
-    fprintf(w->to, "        const double%s %.*s = ", is_complex(dtype) ? " _Complex" : "",
+    const char *type = is_complex(dtype) ? "double _Complex" : "double";
+    fprintf(w->to, "        const %s %.*s = ", element->is_whole ? whole_type(dtype) : type,
             element->name.length, w->e->code + element->name.begin);
     if (w->in->inputs[element->input].array == NULL)
-        fprintf(w->to, "(double)(fm_begin + fm_k);\n");
+        fprintf(w->to, "fm_begin + fm_k;\n");
     else
         fprintf(w->to, "*(const %s *)(fm_p%d + fm_k * INT64_C(%" PRId64 "))%s;\n",
                 find_type(dtype)->name, k, row_stride(w, element->input),

@@ -32,6 +32,8 @@ expect 0 map -e 'x0 + 10*x1 - 9*x0' range:0:1000 range:7:8 -o r.npy
 ./check r.npy -8 70 || fail "one row was not given to every item"
 expect 0 map -e 'x1 + 10*x0' range:7:8 range:0:1000 -o r.npy
 ./check r.npy 1 70 || fail "one row in front was not given to every item"
+expect 0 map -e 'n*x + 1' range:0:1000 --arg n=2 -o r.npy
+./check r.npy 2 1 || fail "n cannot be an --arg"
 expect 0 map -e 'x + i' range:3:3 -o empty.npy
 expect 0 map -e 'x0 + x1 + i' range:3:4 range:5:6 -o one.npy
 expect 2 map -e 'x0 + x1' range:0:10 range:0:11 -o x.npy
@@ -40,7 +42,7 @@ expect 2 map -e 'a*x0' range:0:10 --arg a=2 --arg c=3 -o x.npy
 says "--arg c" "the expression has no c"
 expect 2 map -e 'a*x0' range:0:10 --arg a=two -o x.npy
 says "the value is not a number"
-for name in x0 i sqrt double for fm_k x _a I 2a a-b; do
+for name in x0 n0 i sqrt double for fm_k x _a I 2a a-b; do
     expect 2 map -e 'x0' range:0:10 --arg "$name=2" -o x.npy
 done
 absent x.npy
