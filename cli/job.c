@@ -30,8 +30,10 @@ static int check_kernel_words(const struct fmc_options *o, const struct fmk_kern
     if (run || o->n_inputs == k->n_columns)
         return FMC_DONE;
     if (k->n_columns == 0)
-        return fmc_say_error(FMC_USAGE, "it runs over a range; --arg n=N sets its length",
-                             "%s takes no INPUT", k->name);
+        return fmc_say_error(
+            FMC_USAGE,
+            "it runs over a range, whose length follows from its --arg (`forkmap kernels`)",
+            "%s takes no INPUT", k->name);
     char remedy[120];
     snprintf(remedy, sizeof remedy, "`forkmap run %s` takes its default input", k->name);
     return fmc_say_error(FMC_USAGE, remedy, "%s takes %d INPUT, not %d", k->name, k->n_columns,
