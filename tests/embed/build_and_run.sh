@@ -55,7 +55,7 @@ with_pkg_config() {
 plainly() {
     local before=() libs=(-lforkmap)
     if [ "$language" = f2008 ]; then
-        before=("-I$PREFIX/include/forkmap/fortran")
+        before=("-I$lib/fortran/forkmap")
         libs=(-lforkmap_fortran -lforkmap)
     fi
     if [ "$1" = static ]; then
@@ -90,6 +90,6 @@ esac
 
 # A static program must not need the library, and a shared one must.
 needs=no
-! readelf -d program | grep -q 'NEEDED.*libforkmap\.so' || needs=yes
-[ "$kind/$needs" = static/no ] || [ "$kind/$needs" = shared/yes ] || fail "a $kind program: needs libforkmap.so: $needs"
+! readelf -d program | grep -q 'NEEDED.*libforkmap' || needs=yes
+[ "$kind/$needs" = static/no ] || [ "$kind/$needs" = shared/yes ] || fail "a $kind program: needs ours: $needs"
 LD_LIBRARY_PATH=$lib ./program || fail "the program ended with $?"
