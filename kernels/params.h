@@ -29,7 +29,7 @@ int fmk_param_is_given(const struct fmk_kernel *kernel, const struct fmk_param *
 int fmk_param_agrees(const struct fmk_kernel *kernel, const struct fmk_param *params,
                      const char *key, int64_t actual, const char *what);
 
-/* 1 if there is another pass to run, after so many; it is ready then. */
+/* 1: pass number n_done is ready to run; 0: there is none, all are done; or an error < 0. */
 int fmk_next_pass(struct fmk_problem *p, int64_t n_done);
 
 /*

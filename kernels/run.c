@@ -9,14 +9,16 @@
 
 int fmk_next_pass(struct fmk_problem *p, int64_t n_done)
 {
-    return p->kernel->next_pass != NULL ? p->kernel->next_pass(p, n_done) : n_done == 0;
+    const int ready = p->kernel->next_pass != NULL ? p->kernel->next_pass(p, n_done) : n_done == 0;
+    return ready > 0 ? 1 : ready;
 }
 
 int fmk_run_serial(struct fmk_problem *p)
 {
-    for (int64_t pass = 0; fmk_next_pass(p, pass); pass++)
+    int ready;
+    for (int64_t pass = 0; (ready = fmk_next_pass(p, pass)) == 1; pass++)
         p->kernel->range(0, p->n, p->ctx);
-    return 0;
+    return ready;
 }
 
 /*
@@ -59,8 +61,8 @@ int fmk_run_forkmap(struct fmk_problem *p, fm_pool *pool, const fm_map_opts *opt
     with_call.arg_bytes = sizeof call;
     if (with_call.chunk == 0 && p->kernel->grain > 1 && with_call.schedule != FM_SCHEDULE_STATIC)
         with_call.chunk = p->kernel->grain;
-    int e = 0;
-    for (int64_t pass = 0; e == 0 && fmk_next_pass(p, pass); pass++)
-        e = map_once(p, pool, &with_call);
+    int ready, e = 0;
+    for (int64_t pass = 0; e == 0 && (ready = fmk_next_pass(p, pass)) != 0; pass++)
+        e = ready == 1 ? map_once(p, pool, &with_call) : ready;
     return e;
 }

@@ -75,13 +75,14 @@ int fmk_run_openmp(struct fmk_problem *p, int threads, const char *schedule, int
     if (e != 0)
         return e;
     const int team = threads > 0 ? threads : omp_get_max_threads();
-    for (int64_t pass = 0; fmk_next_pass(p, pass); pass++) {
+    int ready;
+    for (int64_t pass = 0; (ready = fmk_next_pass(p, pass)) == 1; pass++) {
         if (kind == omp_sched_static && chunk == 0)
             run_even(p, team);
         else
             run_scheduled(p, team, kind, chunk > 0 ? chunk : p->kernel->grain);
     }
-    return 0;
+    return ready;
 }
 
 void fmk_pause_openmp(void)

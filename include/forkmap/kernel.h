@@ -68,7 +68,7 @@ struct fmk_kernel {
     const char *name, *summary, *source; /**< source: where the method comes from */
     const char *cost;                    /**< "[flop] and [bytes] per item" in words */
     const char *result;                  /**< the output in words: dtype, row, meaning, [unit] */
-    /** 0: runs over a range. The parameter "n" is its length; without one, bind sets p->n. */
+    /** 0: runs over a range. The parameter "n" is its length, unless bind sets another p->n. */
     int n_columns;
     int64_t
         grain; /**< items that cost no more together than one: the chunk when none is asked for */
@@ -89,9 +89,10 @@ struct fmk_kernel {
      */
     int (*bind)(struct fmk_problem *p, const struct fmk_param *params);
     /**
-     * NULL: one pass over all items. Else it is called before each pass with the number of those that are done: makes
-     * the next one ready. After 0 passes it starts anew. Between passes, in the caller, alone.
-     * @return 1, or 0 after the last pass
+     * NULL: one pass over all items. Else the caller of the run calls it before each pass, with the
+     * number of those that are done: it makes the next one ready, from p->out and what the context
+     * points to, and starts anew when none is done.
+     * @return 1 ready, 0 all passes are done, or an error < 0
      */
     int (*next_pass)(struct fmk_problem *p, int64_t n_done);
     /**
