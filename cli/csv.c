@@ -27,7 +27,7 @@ struct csv {
 
 static int fail(struct csv *c, int exit_code, const char *remedy, const char *reason)
 {
-    struct fmc_csv_error *e = c->text.error;
+    struct fmc_trouble *e = c->text.error;
     e->exit_code = exit_code;
     snprintf(e->text, sizeof e->text, "%.200s: %.300s", c->text.path, reason);
     snprintf(e->remedy, sizeof e->remedy, "%.500s", remedy != NULL ? remedy : "");
@@ -395,11 +395,11 @@ static int fill_array(struct csv *c, fm_array **out)
 }
 
 int fmc_csv_read(int fd, const char *path, const struct fmc_csv_options *options, fm_array **out,
-                 struct fmc_csv_error *error)
+                 struct fmc_trouble *error)
 {
     struct csv c = {.options = options};
     *out = NULL;
-    *error = (struct fmc_csv_error){0};
+    *error = (struct fmc_trouble){0};
     int rc = fmc_csv_text_open(&c.text, fd, path, error);
     if (rc == FMC_DONE)
         rc = find_columns(&c);

@@ -31,6 +31,6 @@ struct fmc_csv_options {
  * success its note may tell of columns that were left out.
  */
 int fmc_csv_read(int fd, const char *path, const struct fmc_csv_options *options, fm_array **out,
-                 struct fmc_csv_error *error);
+                 struct fmc_trouble *error);
 
 #endif

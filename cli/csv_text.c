@@ -15,7 +15,7 @@
 /* "PATH: line L, column C (NAME): " */
 static void place_error(struct fmc_csv_text *t, int64_t line, int column)
 {
-    struct fmc_csv_error *e = t->error;
+    struct fmc_trouble *e = t->error;
     const char *name = column > 0 && column <= t->n_names ? t->names[column - 1] : NULL;
     if (column == 0)
         snprintf(e->text, sizeof e->text, "%.120s: line %" PRId64 ": ", t->path, line);
@@ -30,7 +30,7 @@ static void place_error(struct fmc_csv_text *t, int64_t line, int column)
 int fmc_csv_text_fail(struct fmc_csv_text *t, int64_t line, int column, const char *remedy,
                       const char *format, ...)
 {
-    struct fmc_csv_error *e = t->error;
+    struct fmc_trouble *e = t->error;
     va_list values;
     place_error(t, line, column);
     const size_t used = strlen(e->text);
@@ -87,7 +87,7 @@ static int look(struct fmc_csv_text *t, char **p)
     return *p < t->end || t->at_end ? FMC_DONE : refill(t, p);
 }
 
-int fmc_csv_text_open(struct fmc_csv_text *t, int fd, const char *path, struct fmc_csv_error *error)
+int fmc_csv_text_open(struct fmc_csv_text *t, int fd, const char *path, struct fmc_trouble *error)
 {
     *t = (struct fmc_csv_text){.fd = fd, .path = path, .error = error, .line = 1, .column = 1};
     t->block = malloc(FMC_CSV_BLOCK_BYTES + 1);

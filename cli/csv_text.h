@@ -8,22 +8,17 @@
  * block at a time; a field may be as long as a block.
  */
 
+#include "trouble.h"
+
 #include <stdint.h>
 #include <sys/types.h>
 
 enum { FMC_CSV_BLOCK_BYTES = 1 << 20 };
 
-struct fmc_csv_error {
-    int exit_code; /* an fmc_exit */
-    char text[512];
-    char remedy[512]; /* "" if there is none */
-    char note[512];   /* without an error: what the user should know, "" if nothing */
-};
-
 struct fmc_csv_text {
     int fd;
     const char *path; /* for messages */
-    struct fmc_csv_error *error;
+    struct fmc_trouble *error;
     char *block;             /* of FMC_CSV_BLOCK_BYTES + 1: a NUL stands behind what was read */
     char *at, *end;          /* what is left of it */
     off_t offset;            /* of `end` in the file */
@@ -44,8 +39,7 @@ struct fmc_csv_field {
 };
 
 /* `fd` is a regular file, and stays the caller's. 0, or an exit code with *error filled. Close it in any case. */
-int fmc_csv_text_open(struct fmc_csv_text *t, int fd, const char *path,
-                      struct fmc_csv_error *error);
+int fmc_csv_text_open(struct fmc_csv_text *t, int fd, const char *path, struct fmc_trouble *error);
 void fmc_csv_text_close(struct fmc_csv_text *t);
 
 /*

@@ -189,10 +189,16 @@ static int load_npy(struct fmc_input *input, const struct fmc_pick *pick,
     return code == 0 ? FMC_DONE : FMC_ENVIRONMENT;
 }
 
+static int say_trouble(const struct fmc_trouble *trouble)
+{
+    return fmc_say_error(trouble->exit_code, trouble->remedy[0] != '\0' ? trouble->remedy : NULL,
+                         "%s", trouble->text);
+}
+
 static int load_csv(struct fmc_input *input, const struct fmc_pick *pick,
                     const struct fmc_source *source)
 {
-    struct fmc_csv_error error;
+    struct fmc_trouble error;
     const struct fmc_csv_options options = {.separator = input->separator,
                                             .no_header = input->no_header,
                                             .choice = pick->columns,
@@ -204,7 +210,14 @@ static int load_csv(struct fmc_input *input, const struct fmc_pick *pick,
         input->note = strdup(error.note); /* without memory there is none */
     if (rc == FMC_DONE)
         return FMC_DONE;
-    return fmc_say_error(rc, error.remedy[0] != '\0' ? error.remedy : NULL, "%s", error.text);
+    return say_trouble(&error);
+}
+
+static int load_dataset(struct fmc_input *input, const struct fmc_source *source)
+{
+    struct fmc_trouble trouble;
+    const int rc = fmc_dataset_load(source, input->dataset, &input->array, &trouble);
+    return rc == FMC_DONE ? FMC_DONE : say_trouble(&trouble);
 }
 
 static int load(struct fmc_input *input, const struct fmc_pick *pick,
@@ -217,7 +230,7 @@ static int load(struct fmc_input *input, const struct fmc_pick *pick,
     if (input->spec != NULL)
         rc = load_raw(input, pick, source);
     else if (input->dataset != NULL || source->kind == FMC_KIND_HDF5)
-        rc = fmc_dataset_load(source, input->dataset, &input->array);
+        rc = load_dataset(input, source);
     else
         rc = load_npy(input, pick, source);
     if (rc == FMC_DONE && pick->columns != NULL)

@@ -17,7 +17,7 @@
 
 /* Writes the text to a file and reads that. */
 static int read_bytes(const char *text, size_t n, const struct fmc_csv_options *options,
-                      fm_array **out, struct fmc_csv_error *error)
+                      fm_array **out, struct fmc_trouble *error)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/x.csv", t_temp_dir());
@@ -34,7 +34,7 @@ static void expect_values(const char *text, const struct fmc_csv_options *option
                           int64_t k, const double *values)
 {
     fm_array *a;
-    struct fmc_csv_error error;
+    struct fmc_trouble error;
     const int rc = read_bytes(text, strlen(text), options, &a, &error);
     if (rc != 0)
         print_message("%s\n", error.text);
@@ -54,7 +54,7 @@ static void expect_error(const char *text, size_t n, const struct fmc_csv_option
                          int exit_code, const char *says)
 {
     fm_array *a;
-    struct fmc_csv_error error;
+    struct fmc_trouble error;
     assert_int_equal(read_bytes(text, n, options, &a, &error), exit_code);
     assert_null(a);
     if (strstr(error.text, says) == NULL)
@@ -275,7 +275,7 @@ static void test_csv_with_any_byte_changed_never_harms(void **state)
     for (size_t at = 0; at < sizeof text - 1; at++)
         for (size_t i = 0; i < sizeof bytes; i++) {
             fm_array *a;
-            struct fmc_csv_error error;
+            struct fmc_trouble error;
             memcpy(changed, text, sizeof text);
             changed[at] = bytes[i];
             const int rc = read_bytes(changed, sizeof text - 1, OPTIONS(0), &a, &error);
