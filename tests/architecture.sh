@@ -121,8 +121,8 @@ every_file_names_its_licence() {
     local file missing=()
     while IFS= read -r file; do
         head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' || missing+=("$file")
-    done < <(find engine include kernels cli bench tests cmake fortran examples dev -path '*/data/*' -prune -o -type f \
-        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.pml' -o -name '*.f' -o -name '*.[fF]90' -o -name '*.inc' -o -name '*.cmake' -o -name '*.cpp' \
+    done < <(find engine include kernels cli bench tests cmake fortran examples docs dev -path '*/data/*' -prune -o -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.sed' -o -name '*.[1-8]' -o -name '*.pml' -o -name '*.f' -o -name '*.[fF]90' -o -name '*.inc' -o -name '*.cmake' -o -name '*.cpp' \
         -o -name CMakeLists.txt -o -name dev \) -print)
     [ "${#missing[@]}" -eq 0 ] || fail "without an SPDX line:" "${missing[@]}"
 }
