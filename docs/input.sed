@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Doxygen's input filter over the public headers. Line numbers stay.
+# Doxygen's input filter over the public headers and the pages. Line numbers stay.
 # "Undefined: ..." of a comment becomes a heading (ALIASES in Doxyfile.in).
 s/^( \*|   \*|\/\*\*) State after an error: */\1 @fmafter /
 s/^( \*|\/\*\*) Undefined: */\1 @fmundefined /
@@ -17,3 +17,5 @@ s/ \.\. /\&nbsp;..\&nbsp;/g
     }
     s/[^\n]//g
 }
+# Links out of this folder, and within a page, are for readers of the sources.
+s/\[([^]]+)\]\((\.\.\/|#)[^)]*\)/\1/g
