@@ -38,6 +38,9 @@ int fmc_csv_text_fail(struct fmc_csv_text *t, int64_t line, int column, const ch
     /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 does not see va_start */
     vsnprintf(e->text + used, sizeof e->text - used, format, values);
     va_end(values);
+    for (char *p = e->text; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f) /* the file's bytes are not for the terminal */
+            *p = '?';
     snprintf(e->remedy, sizeof e->remedy, "%s", remedy != NULL ? remedy : "");
     e->exit_code = FMC_ENVIRONMENT;
     return e->exit_code;

@@ -35,6 +35,7 @@ static int fail(const struct fmc_source *source, struct fmc_trouble *trouble, co
 int fmc_dataset_load(const struct fmc_source *source, const char *dataset, fm_array **out,
                      struct fmc_trouble *trouble)
 {
+    static void *module; /* once there it stays: HDF5 tidies up when the process ends */
     char path[PATH_MAX];
     union {
         void *address;
@@ -45,7 +46,8 @@ int fmc_dataset_load(const struct fmc_source *source, const char *dataset, fm_ar
         return fail(source, trouble, "/proc is not there");
     if (access(path, R_OK) != 0)
         return fail(source, trouble, "it has no forkmap_hdf5.so");
-    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* it stays: HDF5 ends with the process */
+    if (module == NULL)
+        module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     symbol.address = module != NULL ? dlsym(module, FMC_DATASET_SYMBOL) : NULL;
     if (symbol.address == NULL)
         return fail(source, trouble, dlerror());

@@ -227,6 +227,10 @@ static int load(struct fmc_input *input, const struct fmc_pick *pick,
     if (input->is_csv ||
         (input->spec == NULL && input->dataset == NULL && source->kind == FMC_KIND_CSV))
         return load_csv(input, pick, source); /* has picked its columns */
+    if (input->spec == NULL && source->kind == FMC_KIND_ZIP)
+        return fmc_say_error(FMC_ENVIRONMENT,
+                             "unzip it: each array of a .npz archive is a .npy file in it",
+                             "%s: a zip archive of several files", input->path);
     if (input->spec != NULL)
         rc = load_raw(input, pick, source);
     else if (input->dataset != NULL || source->kind == FMC_KIND_HDF5)

@@ -267,10 +267,25 @@ static int is_stdout(const char *path)
            strcmp(path, "/proc/self/fd/1") == 0;
 }
 
+/* The output is a .npy file whatever its name: one that says otherwise would mislead. */
+static void check_output_name(const char *path, const struct argp_state *state)
+{
+    static const char *const others[] = {".h5", ".hdf5", ".csv", ".tsv", ".npz", ".gz", ".zst"};
+    const size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        const size_t m = strlen(others[i]);
+        if ((n > m && strcmp(path + n - m, others[i]) == 0) || strstr(path, ".h5:/") != NULL)
+            argp_error(state, "-o %s: the output is a .npy file; name it so, and convert it after",
+                       path);
+    }
+}
+
 static void check_together(const struct fmc_options *o, const struct argp_state *state)
 {
     if (o->map.max_failures > 0 && o->map.on_error != FM_ON_ERROR_CONTINUE)
         argp_error(state, "--max-failures needs --on-error continue");
+    if (o->output != NULL)
+        check_output_name(o->output, state);
     if (o->output != NULL && strcmp(o->output, "-") == 0)
         argp_error(state, "-o -: the standard output is written as -o /dev/stdout");
     if (o->failures != NULL && strcmp(o->failures, "-") == 0)

@@ -99,6 +99,8 @@ static int kind_of(const struct fmc_source *s, const unsigned char *magic, size_
         return FMC_KIND_NPY;
     if (n >= 8 && memcmp(magic, "\x89HDF\r\n\x1a\n", 8) == 0)
         return FMC_KIND_HDF5;
+    if (n >= 4 && memcmp(magic, "PK\x03\x04", 4) == 0)
+        return FMC_KIND_ZIP;
     if (s->is_nameless && n > 0 && memchr(magic, '\0', n) == NULL)
         return FMC_KIND_CSV; /* it is text */
     return kind_of_name(s->path);

@@ -7,7 +7,7 @@
  * there is a regular file, and its first bytes say what it is.
  */
 
-enum fmc_kind { FMC_KIND_NPY = 1, FMC_KIND_CSV, FMC_KIND_HDF5, FMC_KIND_OTHER };
+enum fmc_kind { FMC_KIND_NPY = 1, FMC_KIND_CSV, FMC_KIND_HDF5, FMC_KIND_ZIP, FMC_KIND_OTHER };
 
 struct fmc_source {
     const char *path;   /* for messages */

@@ -208,6 +208,7 @@ static void test_csv_errors_name_line_column_and_reason(void **state)
     BAD("a,b\n1,\"2\"x\n", "line 2, column 2 (b): something follows the closing quote");
     BAD("a,b\n1,\"2\"\rx\n", "line 2, column 2 (b): something follows the closing quote");
     BAD("a,b\n1,2\0\n", "line 2, column 2 (b): a NUL byte at byte 7");
+    BAD("a,b\n1,2\n3,\x1b[31m\n", "column 2 (b): '?[31m' is not a number");
     BAD("a,b\n1,1e999\n", "line 2, column 2 (b): 1e999 is larger than any double");
     BAD("a,b\r1,2\r", "line 1, column 2: a carriage return inside the field");
     BAD("a,b\nx,y\n", "line 2: no column has a number");

@@ -111,6 +111,9 @@ bad 3 after.npy
 npy field.npy "{'descr': [('a', '<f8'], 'fortran_order': False, 'shape': (4,), }"
 bad 3 field.npy
 
+printf 'PK\x03\x04\x14\0\0\0' >arrays.npz
+bad 3 arrays.npz
+
 # ---- CSV: 19 ----
 csv() { # csv FILE TEXT
     printf "$2" >"$1"

@@ -48,6 +48,11 @@ expect 2 run pi --out f8: -o out.npy
 says "--out f8:" "-o OUT"
 expect 2 run pi -o -
 says "/dev/stdout"
+for name in out.h5 out.h5:/x out.csv out.npy.gz; do
+    expect 2 run pi -o $name
+    says "-o $name: the output is a .npy file"
+    absent $name
+done
 expect 2 run pi --json -o /dev/stdout
 says "--json"
 expect 2 run pi --chunk 0
