@@ -157,7 +157,7 @@ static int open_array(struct fmc_input *input, const struct fmc_pick *pick,
         const int code = input->spec != NULL
                              ? fm_raw_open(source->opened, input->spec, mode, &input->array)
                              : fm_npy_load(source->opened, mode, &input->array);
-        if (code != -EINVAL || mode == FM_NPY_READ)
+        if (code == 0 || mode == FM_NPY_READ || (code != -EINVAL && pick->map == FMC_MAP_ALWAYS))
             return code;
         mode = FM_NPY_READ;
     }

@@ -143,7 +143,7 @@ int fmc_output_open(struct fmc_output *o, const char *path, int map, const struc
     if (rc != FMC_DONE)
         return rc;
     const int code = fm_npy_map_reserved(o->writer, out);
-    if (code == -EINVAL) /* a pipe or a device */
+    if (code == -ENOTSUP || (code != 0 && map == FMC_MAP_AUTO)) /* then it is written at the end */
         return create_in_heap(out, rows, shape);
     return code == 0 ? FMC_DONE : fmc_say_code(code, path, "--map never makes a copy in memory");
 }

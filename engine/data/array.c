@@ -71,12 +71,13 @@ static int count_up(struct fmi_buffer_shm *buffer)
 static void free_buffer(struct fmi_buffer_shm *buffer)
 {
     char *data = buffer->data;
-    const uint64_t serial = buffer->file.serial;
+    const int is_file = buffer->file.serial != 0;
     atomic_store_explicit(&buffer->mark, FMI_BUFFER_DEAD, memory_order_relaxed);
-    __atomic_store_n(&buffer->file.serial, 0, __ATOMIC_RELAXED); /* others see that it is gone */
-    if (serial != 0)
-        fmi_filemap_close(serial);
-    if ((serial == 0 && fmi_heap_free(data) != 0) || fmi_heap_free(buffer) != 0)
+    if (is_file)
+        fmi_filemap_close(&buffer->file);
+    /* Others see that it is gone; pairs with fmi_filemap_drop_dead. */
+    __atomic_store_n(&buffer->file.serial, 0, __ATOMIC_RELEASE);
+    if ((!is_file && fmi_heap_free(data) != 0) || fmi_heap_free(buffer) != 0)
         fmi_log(FM_LOG_ERROR, "array memory %p was overwritten; it is not freed", (void *)buffer);
 }
 
@@ -203,7 +204,7 @@ void fm_array_destroy(fm_array *a)
     struct fmi_array_view seen;
     uint64_t live = FMI_ARRAY_LIVE;
     /* Relaxed: only one caller may win; the order that matters is that of the count. */
-    if (fmi_array_inspect(a, &seen) != 0 ||
+    if (fmi_array_look(a, &seen) != 0 ||
         !atomic_compare_exchange_strong_explicit(&a->mark, &live, FMI_ARRAY_DEAD,
                                                  memory_order_relaxed, memory_order_relaxed)) {
         fmi_log(FM_LOG_ERROR, "destroy of %p, which is no array (any more)", (void *)a);
@@ -229,14 +230,14 @@ int fm_array_sync(const fm_array *a)
 int fm_array_lock(fm_array *a, int64_t timeout)
 {
     struct fmi_array_view seen;
-    int code = fmi_array_inspect(a, &seen);
+    int code = fmi_array_look(a, &seen);
     return code != 0 ? code : fmi_lock_acquire(&seen.buffer->lock, fmi_deadline_after(timeout));
 }
 
 int fm_array_unlock(fm_array *a)
 {
     struct fmi_array_view seen;
-    int code = fmi_array_inspect(a, &seen);
+    int code = fmi_array_look(a, &seen);
     return code != 0 ? code : fmi_lock_release(&seen.buffer->lock);
 }
 
@@ -258,11 +259,16 @@ static int64_t count_from(const fm_array *a, int axis)
     return (int64_t)count;
 }
 
-/* A mapped file may not be there yet in this process. */
+/* A mapped file may not be there yet in this process. The descriptor may be overwritten: its buffer is not believed. */
 static int is_reached(const fm_array *a)
 {
     struct fmi_array_view seen;
-    return is_live(a) && (a->buffer->file.serial == 0 || fmi_array_inspect(a, &seen) == 0);
+    if (!is_live(a))
+        return 0;
+    const struct fmi_buffer_shm *buffer = a->buffer;
+    if (!fmi_heap_is_block(buffer, sizeof *buffer) || buffer->file.serial == 0)
+        return 1;
+    return fmi_array_inspect(a, &seen) == 0;
 }
 
 void *fm_array_data(const fm_array *a)
@@ -313,7 +319,7 @@ size_t fm_array_row_bytes(const fm_array *a)
 int fm_array_is_contiguous(const fm_array *a, int order)
 {
     struct fmi_array_view layout;
-    return (order == FM_ORDER_C || order == FM_ORDER_F) && fmi_array_inspect(a, &layout) == 0 &&
+    return (order == FM_ORDER_C || order == FM_ORDER_F) && fmi_array_look(a, &layout) == 0 &&
            fmi_array_is_packed(&layout, order);
 }
 

@@ -113,9 +113,11 @@ struct fmi_array_view {
     int64_t strides[FM_MAX_DIMS]; /* [bytes] */
     fm_dtype dtype;
     int ndim;
-    int row_is_packed; /* the elements of one item lie without gaps in C order */
-    int is_mapped;     /* a file, so a process may have to map it first: this one has */
-    int is_readonly;   /* may not be written */
+    int row_is_packed;      /* the elements of one item lie without gaps in C order */
+    int is_mapped;          /* a file, so a process may have to map it first */
+    int is_readonly;        /* may not be written */
+    uint64_t device, inode; /* of the mapped file */
+    uint64_t lo_in_file;    /* where `lo` is in it [bytes] */
 };
 
 /*
@@ -124,6 +126,9 @@ struct fmi_array_view {
  * there and is no array: destroyed or overwritten; as fmi_filemap_attach(). On failure *out has ndim 0 and is not to be used.
  */
 int fmi_array_inspect(const fm_array *a, struct fmi_array_view *out);
+
+/* The same, but a mapped file need not be mapped here, and is_readonly is not told. */
+int fmi_array_look(const fm_array *a, struct fmi_array_view *out);
 
 /* 1 if the elements of `v` lie without gaps in that fm_order. Without elements: 1. */
 int fmi_array_is_packed(const struct fmi_array_view *v, int order);

@@ -64,7 +64,7 @@ int fmi_array_is_packed(const struct fmi_array_view *v, int order)
 
 static int is_record_in_heap(const void *p, size_t bytes)
 {
-    return p != NULL && (uintptr_t)p % 64 == 0 && fmi_heap_contains(p, bytes);
+    return (uintptr_t)p % 64 == 0 && fmi_heap_is_block(p, bytes); /* safe to read, whatever it is */
 }
 
 /* The plain fields of a descriptor and of its buffer, copied while others may write to both. */
@@ -121,16 +121,6 @@ static int measure_extent(const struct fmi_array_view *v, int64_t *lo, int64_t *
     return 1;
 }
 
-/* That the elements are memory of this process. 0; FM_ECORRUPT; as fmi_filemap_attach(). */
-static int reach_memory(const struct copied *c, struct fmi_array_view *v)
-{
-    if (c->file.serial == 0)
-        return fmi_heap_contains(c->begin, c->bytes == 0 ? 1 : c->bytes) ? 0 : FM_ECORRUPT;
-    v->is_mapped = 1;
-    v->is_readonly = !c->file.is_writable;
-    return fmi_filemap_attach(&c->file, &c->buffer->file, c->begin, c->bytes);
-}
-
 /* INVARIANT (3). Distances from the buffer's begin are compared, so no address can overflow. */
 static int place_extent(const struct copied *c, struct fmi_array_view *v)
 {
@@ -164,17 +154,48 @@ static int check_shape(const struct copied *c, struct fmi_array_view *v)
     return 1;
 }
 
-int fmi_array_inspect(const fm_array *a, struct fmi_array_view *out)
+static int look(const fm_array *a, struct copied *c, struct fmi_array_view *out)
 {
-    struct copied c = {0};
+    *c = (struct copied){0};
     memset(out, 0, sizeof *out);
     if (!is_record_in_heap(a, sizeof *a))
         return fmi_error(-EINVAL,
                          "array %p is not in the shared heap; make it with fm_array_create()",
                          (const void *)a);
-    int code = FM_ECORRUPT;
-    if (copy_descriptor(a, &c, out) && check_shape(&c, out) && place_extent(&c, out))
-        code = reach_memory(&c, out);
+    int ok = copy_descriptor(a, c, out) && check_shape(c, out) && place_extent(c, out) &&
+             (c->file.serial != 0 || fmi_heap_contains(c->begin, c->bytes == 0 ? 1 : c->bytes));
+    if (ok)
+        return 0;
+    memset(out, 0, sizeof *out);
+    return fmi_error(FM_ECORRUPT, "array %p was destroyed or overwritten", (const void *)a);
+}
+
+/* That the elements are memory of this process. 0; as fmi_filemap_attach(). */
+static int reach_file(const struct copied *c, struct fmi_array_view *v)
+{
+    int is_writable = 0;
+    int code = fmi_filemap_attach(&c->file, &c->buffer->file, c->begin, c->bytes, &is_writable);
+    v->is_mapped = 1;
+    v->is_readonly = !is_writable;
+    v->device = c->file.device;
+    v->inode = c->file.inode;
+    v->lo_in_file = (uint64_t)(v->lo - c->file.base);
+    return code;
+}
+
+int fmi_array_look(const fm_array *a, struct fmi_array_view *out)
+{
+    struct copied c;
+    return look(a, &c, out);
+}
+
+int fmi_array_inspect(const fm_array *a, struct fmi_array_view *out)
+{
+    struct copied c;
+    int code = look(a, &c, out);
+    if (code != 0 || c.file.serial == 0)
+        return code;
+    code = reach_file(&c, out);
     if (code != 0)
         memset(out, 0, sizeof *out);
     if (code == FM_ECORRUPT)

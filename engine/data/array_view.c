@@ -49,7 +49,7 @@ int fm_array_view(fm_array **out, fm_array *a, const fm_slice *slices)
         return fmi_error(-EINVAL, "out is NULL");
     *out = NULL;
     struct fmi_array_view v;
-    int code = fmi_array_inspect(a, &v);
+    int code = fmi_array_look(a, &v);
     if (code != 0)
         return code;
     if (slices == NULL)
@@ -100,7 +100,7 @@ int fm_array_reshape(fm_array **out, fm_array *a, int ndim, const int64_t *shape
         return fmi_error(-EINVAL, "out is NULL");
     *out = NULL;
     struct fmi_array_view v;
-    int code = fmi_array_inspect(a, &v);
+    int code = fmi_array_look(a, &v);
     if (code != 0)
         return code;
     if (ndim < 1 || ndim > FM_MAX_DIMS || shape == NULL)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -128,6 +129,11 @@ int fmi_infile_map(struct fmi_infile *in, const struct fmi_infile_layout *layout
         return fmi_infile_load(in, layout, out);
     code = fmi_array_of_file(out, layout, in->fd, layout->offset + bytes, is_writable);
     in->fd = -1;
+    if (code != 0) {
+        char why[160];
+        snprintf(why, sizeof why, "%s", fm_error_detail());
+        fmi_error_note("%s: %s", in->path, why);
+    }
     return code;
 }
 

@@ -187,6 +187,22 @@ static int write_all(fm_npy_writer *w, const struct fmi_array_view *v)
     return write_strided(&w->output, v);
 }
 
+/* The header comes last: a writer that could not be mapped is as it was. */
+static int map_output(fm_npy_writer *w, struct fmi_infile *in, fm_array **out)
+{
+    char header[HEADER_BYTES];
+    size_t n = format_header(header, w->header_bytes, w->dtype, FM_ORDER_C, w->ndim, w->shape);
+    struct fmi_infile_layout layout = {
+        .offset = n, .dtype = w->dtype, .ndim = w->ndim, .order = FM_ORDER_C};
+    memcpy(layout.shape, w->shape, sizeof layout.shape);
+    int code = fmi_infile_map(in, &layout, 1, out);
+    if (code == 0 && (code = fmi_outfile_write_at(&w->output, header, n, 0)) != 0) {
+        fm_array_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
 int fm_npy_map_reserved(fm_npy_writer *w, fm_array **out)
 {
     if (out == NULL || w == NULL)
@@ -195,19 +211,13 @@ int fm_npy_map_reserved(fm_npy_writer *w, fm_array **out)
     if (w->mapped != NULL)
         return fmi_error(-EINVAL, "%s is mapped already", w->output.path);
     if (w->output.name == NULL)
-        return fmi_error(-EINVAL, "%s is a pipe, a device or a descriptor, and cannot be mapped",
+        return fmi_error(-ENOTSUP, "%s is a pipe, a device or a descriptor, and cannot be mapped",
                          w->output.path);
-    char header[HEADER_BYTES];
-    size_t n = format_header(header, w->header_bytes, w->dtype, FM_ORDER_C, w->ndim, w->shape);
-    int code = fmi_outfile_write(&w->output, header, n);
     struct fmi_infile in = {.path = w->output.path};
-    struct fmi_infile_layout layout = {
-        .offset = n, .dtype = w->dtype, .ndim = w->ndim, .order = FM_ORDER_C};
-    memcpy(layout.shape, w->shape, sizeof layout.shape);
-    if (code == 0 && (in.fd = fcntl(w->output.fd, F_DUPFD_CLOEXEC, 3)) < 0)
-        code = fmi_error(-errno, "%s: %s", w->output.path, fm_strerror(-errno));
-    if (code == 0)
-        code = fmi_infile_map(&in, &layout, 1, out);
+    in.fd = fcntl(w->output.fd, F_DUPFD_CLOEXEC, 3);
+    if (in.fd < 0)
+        return fmi_error(-errno, "%s: %s", w->output.path, fm_strerror(-errno));
+    int code = map_output(w, &in, out);
     if (code == 0)
         w->mapped = fm_array_data(*out);
     fmi_infile_close(&in);

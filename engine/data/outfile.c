@@ -113,6 +113,8 @@ static int open_unfinished(struct fmi_outfile *o, unsigned flags)
 
 static int fail_full(const struct fmi_outfile *o, uint64_t free)
 {
+    if (free == UINT64_MAX)
+        return fmi_error(-ENOSPC, "%s: %zu bytes needed, and there is no room", o->path, o->bytes);
     return fmi_error(-ENOSPC, "%s: %zu bytes needed, %" PRIu64 " free", o->path, o->bytes, free);
 }
 
@@ -122,7 +124,8 @@ static uint64_t free_bytes(const struct fmi_outfile *o)
     struct statvfs fs;
     if (fstatvfs(o->fd, &fs) != 0 || fs.f_blocks == 0) /* a tmpfs without a limit has no blocks */
         return UINT64_MAX;
-    return (uint64_t)fs.f_bavail * fs.f_frsize;
+    return (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) *
+           fs.f_frsize; /* root may take the rest */
 }
 
 /* What cannot be there is refused before anything is taken: others would find the disk full meanwhile. */
@@ -147,7 +150,7 @@ static int reserve(struct fmi_outfile *o)
         size_t n = o->bytes - at < RESERVE_BYTES ? o->bytes - at : RESERVE_BYTES;
         int error = posix_fallocate(o->fd, (off_t)at, (off_t)n);
         if (error == ENOSPC)
-            return fail_full(o, free_bytes(o) + at);
+            return fail_full(o, free_bytes(o) == UINT64_MAX ? UINT64_MAX : free_bytes(o) + at);
         if (error != 0 && error != EINTR)
             return fail(o, error, "reserve space");
         if (error == 0)
@@ -243,6 +246,24 @@ int fmi_outfile_write(struct fmi_outfile *o, const void *data, size_t bytes)
         if (n < 0)
             return fail(o, errno, "write");
         p += n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+int fmi_outfile_write_at(struct fmi_outfile *o, const void *data, size_t bytes, uint64_t at)
+{
+    const char *p = data;
+    if (o->owner != getpid())
+        return fail_forked(o);
+    while (bytes > 0) {
+        ssize_t n = pwrite(o->fd, p, bytes, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(o, errno, "write");
+        p += n;
+        at += (uint64_t)n;
         bytes -= (size_t)n;
     }
     return 0;

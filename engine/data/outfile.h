@@ -43,6 +43,9 @@ int fmi_outfile_open(struct fmi_outfile *o, const char *path, size_t bytes, unsi
 /* Appends. 0, -errno or FM_EFORKED. */
 int fmi_outfile_write(struct fmi_outfile *o, const void *data, size_t bytes);
 
+/* Writes at offset `at`, which does not move where the next one is appended. Not for direct ones. */
+int fmi_outfile_write_at(struct fmi_outfile *o, const void *data, size_t bytes, uint64_t at);
+
 /* Syncs and gives the file its name. Closed afterwards, whatever it returns: 0, -errno, FM_EFORKED. */
 int fmi_outfile_commit(struct fmi_outfile *o);
 

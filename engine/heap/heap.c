@@ -228,7 +228,7 @@ int fmi_heap_is_block(const void *p, size_t bytes)
            offset % FMI_SPAN_BYTES % (FMI_SLAB_MIN_BYTES << size_class) == 0;
 }
 
-int fmi_heap_take_outside(size_t bytes, char **base, uint64_t *serial)
+int fmi_heap_take_outside(size_t bytes, int n_failed, char **base, uint64_t *serial)
 {
     struct fmi_heap *heap = get_heap();
     size_t room = outside_end - outside_begin, taken;
@@ -238,13 +238,24 @@ int fmi_heap_take_outside(size_t bytes, char **base, uint64_t *serial)
     if (!fmi_checked_round_up(bytes, FMI_SPAN_BYTES, &taken) || taken > room / 2)
         return fmi_error(-ENOMEM, "%zu GiB are more addresses than there are for mapped files",
                          bytes >> 30);
+    for (int i = 0; i < n_failed && taken <= room / 4; i++)
+        taken *= 2;
     uint64_t offset;
     do /* what would pass the end is left out, and the next begins at the start again */
         offset = atomic_fetch_add(&heap->shm->outside, taken) % room;
     while (offset > room - taken);
     *base = (char *)(outside_begin + offset / FMI_SPAN_BYTES * FMI_SPAN_BYTES);
     *serial = atomic_fetch_add(&heap->shm->n_outside, 1) + 1;
+    if (*serial == 0 || *serial == UINT64_MAX)
+        return fmi_error(FM_ECORRUPT, "the heap's control words are overwritten");
     return 0;
+}
+
+int fmi_heap_is_outside(const char *base, size_t bytes)
+{
+    uintptr_t begin = (uintptr_t)base;
+    return begin % FMI_SPAN_BYTES == 0 && begin >= outside_begin && begin < outside_end &&
+           bytes > 0 && bytes <= outside_end - begin;
 }
 
 void fmi_heap_recover(int dead_pid)

@@ -32,9 +32,13 @@ void fmi_heap_recover(int dead_pid);
 
 /*
  * Addresses for `bytes` of memory that is not the heap's and yet has one place in the whole family: a file that is mapped. They are given
- * again only after terabytes of others; whoever maps there must look whether they are free. `serial` is new at each call. 0; -ENOMEM.
+ * again only after terabytes of others; whoever maps there must look whether they are free. `n_failed`: how often the answer was of no use, as something lay there; the next
+ * is further away each time. `serial` is new at each call. 0; -ENOMEM; FM_ECORRUPT.
  */
-int fmi_heap_take_outside(size_t bytes, char **base, uint64_t *serial);
+int fmi_heap_take_outside(size_t bytes, int n_failed, char **base, uint64_t *serial);
+
+/* 1 if [base, base + bytes) may be what fmi_heap_take_outside() gave. */
+int fmi_heap_is_outside(const char *base, size_t bytes);
 
 struct fmi_heap_usage {
     size_t used_bytes, warm_bytes, limit_bytes;

@@ -102,15 +102,24 @@ static int await_done(struct fmi_mapping *m)
     }
 }
 
+/* A worker that has to share the host's core cannot run while the host spins there. */
+static int has_worker_on_host_core(const struct fmi_mapping *m)
+{
+    for (int rank = 0; rank < m->pool->view.n_ranks; rank++)
+        if (m->pool->view.cpus[rank] == m->plan.host_cpu)
+            return 1;
+    return 0;
+}
+
 /*
  * The host sleeps while the workers work. After a recent map some of them still spin, and a small job is done before a
- * sleeper would be awake: so the host spins for a moment before it wakes anyone. Not where a sleeper has a share that
- * nobody takes from it.
+ * sleeper would be awake: so the host spins for a moment before it wakes anyone. Not where someone has a share that
+ * nobody takes from it, and sleeps, or waits for the host's core.
  */
 static int is_worth_a_spin(const struct fmi_mapping *m)
 {
     if (m->plan.schedule == FM_SCHEDULE_STATIC)
-        return m->workers_spin;
+        return m->workers_spin && !has_worker_on_host_core(m);
     uint64_t last_done =
         atomic_load_explicit(&m->pool->last_done_ticks, memory_order_relaxed); /* a hint */
     return fmi_ticks() - last_done < fmi_ticks_of_ns(FMI_SPIN_NS);

@@ -55,9 +55,10 @@ static int settle_error(struct fmi_mapping *m, int code)
     struct fmi_report ignored = {0};
     (void)fmi_report_collect(&ignored, fmi_mapping_progress(m), m->pool->view.n_ranks, m->ticket);
     free(ignored.list);
-    if (code == FM_ESTALE && m->plan.described == NULL)
-        return fmi_error(code, "a worker cannot map the file of an array: the process that mapped "
-                               "it first has ended or closed it");
+    if (code == -ESTALE)
+        return fmi_error(code,
+                         "a worker cannot map the file of an array: the process that mapped it "
+                         "first has ended or closed it, or /proc is not mounted");
     if (code == FM_ENOFUNC || code == FM_ESTALE)
         return fmi_error(code, "a worker cannot load the function's library: %s",
                          fm_strerror(code));

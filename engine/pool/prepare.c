@@ -68,9 +68,13 @@ static int inspect(const fm_array *a, int k, struct fmi_array_view *view)
     return rc; /* 0, or why the file that it is mapped from cannot be reached */
 }
 
+/* One file may be mapped twice, at two places. */
 static int overlap(const struct fmi_array_view *a, const struct fmi_array_view *b)
 {
-    return a->lo < b->hi && b->lo < a->hi;
+    if (!a->is_mapped || !b->is_mapped || a->device != b->device || a->inode != b->inode)
+        return a->lo < b->hi && b->lo < a->hi;
+    return a->lo_in_file < b->lo_in_file + (uint64_t)(b->hi - b->lo) &&
+           b->lo_in_file < a->lo_in_file + (uint64_t)(a->hi - a->lo);
 }
 
 static int same_rows(const struct fmi_array_view *a, const struct fmi_array_view *b)

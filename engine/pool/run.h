@@ -40,7 +40,8 @@ struct fmi_runner {
     struct fmi_runner_caller *caller; /* NULL: a worker, or a map inside a function */
 };
 
-/* Prepares a runner to take part in the job. 0; FM_ENOFUNC, FM_ESTALE, -ENOMEM, FM_ECORRUPT. */
+/* Prepares a runner to take part in the job. 0; FM_ENOFUNC, FM_ESTALE, -ENOMEM, FM_ECORRUPT; -ESTALE,
+ * -EACCES, -EMFILE ... a mapped file cannot be reached. */
 int fmi_runner_init(struct fmi_runner *r);
 void fmi_runner_fini(struct fmi_runner *r);
 

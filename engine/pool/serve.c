@@ -8,6 +8,7 @@
 #include "cache.h"
 #include "clock.h"
 #include "fault.h"
+#include "filemap.h"
 #include "job.h"
 #include "process.h"
 #include "run.h"
@@ -143,6 +144,7 @@ static void sleep_until_published(struct server *s, uint32_t seen)
     int is_on_host_core =
         s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
     fmi_sys_flush_output();
+    fmi_filemap_drop_dead();
     fmi_park(&s->view->shm->work, seen, is_on_host_core ? 0 : FMI_SPIN_NS, FMI_NEVER);
     prefetch_latest(s);
 }

@@ -12,6 +12,7 @@
 
 #include "cgroup.h"
 #include "clock.h"
+#include "filemap.h"
 #include "heap.h"
 #include "message.h"
 #include "process.h"
@@ -322,6 +323,7 @@ _Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, int host_pidfd, 
         w.n_buried = bury_the_dead(&w);
         if (w.n_buried > 0)
             fmi_sys_kill_children(is_ward, &w);
+        fmi_filemap_drop_dead(); /* or the pages of a file that is gone would stay as long as the pool */
         uint32_t command = atomic_load(&w.shm->command);
         if (command == FMI_COMMAND_KILL || atomic_load(&w.shm->state) == FMI_CREW_BROKEN)
             end_everything(&w, FMI_CREW_OVER);

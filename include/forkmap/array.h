@@ -232,7 +232,8 @@ FM_API int fm_array_is_contiguous(const fm_array *a, int order);
  * @param a      an array
  * @param ndim   its number of axes, given so that the call can be checked
  * @param index  ndim indices [elements]
- * @return NULL if ndim differs or an index is out of range
+ * @return NULL if ndim differs or an index is out of range, or for a mapped file that cannot be reached here. In a mapped file each
+ *         call costs some 100 ns: take the address once, and the strides
  * Blocks / thread-safety: never; any process and thread.
  */
 FM_API void *fm_array_at(const fm_array *a, int ndim, const int64_t *index);
@@ -270,6 +271,10 @@ FM_API int fm_array_unlock(fm_array *a);
  * How an array file becomes an array. A mapped one is no copy: its elements are the file, so it may be larger than the machine's memory, and
  * costs what is touched of it. It has one address in the whole family, as heap memory has, whenever it was mapped: a worker
  * maps it when a map has it as a column, or when a function there calls fm_array_data() or fm_array_at().
+ * Where the process that mapped it first has ended, who has not mapped it yet gets -ESTALE. A worker finds the file through /proc/PID/fd, so
+ * the first process keeps a descriptor, which it must not close, and must be dumpable. A process maps 1024 files at most, and should destroy
+ * itself what it mapped: an array that another process destroys stays mapped in the first. On overlayfs (containers), a
+ * file that is opened for writing after it was mapped may be another one for who maps it later.
  * (NumPy's mode 'c' is not there: each process would have changes of its own. FM_NPY_READ gives a copy that all may change.)
  */
 enum fm_npy_mode {
@@ -315,7 +320,7 @@ FM_API FM_NODISCARD int fm_npy_create(const char *path, fm_dtype dtype, int ndim
 /**
  * Waits until what was written into a mapped file is on disk.
  * @param a  an array; one in the heap: 0 at once
- * @return 0; `-EIO` ...; `-EINVAL`, FM_ECORRUPT no array
+ * @return 0; `-EIO` ...; `-EINVAL`, FM_ECORRUPT no array; `-ESTALE` ... the file cannot be mapped in this process
  * Blocks / thread-safety: until the disk has it; any process and thread.
  */
 FM_API int fm_array_sync(const fm_array *a);
@@ -371,10 +376,11 @@ FM_API FM_NODISCARD int fm_npy_commit(fm_npy_writer *w, const fm_array *a);
  * The reserved file as an array: results are written where they will lie. fm_npy_commit() with this array then only syncs and names the
  * file; until then it has no name, so it appears whole or not at all.
  * @param w    from fm_npy_reserve(), not mapped yet
- * @param out  the array, in C order, all elements 0; the caller destroys it, after commit or abandon too. NULL on failure
- * @return 0; `-EINVAL` NULL, mapped already, a pipe or device; `-ENOMEM`, `-EMFILE`; FM_EFORKED
- * State after an error: nothing is mapped; the writer is to be abandoned.
- * Blocks / thread-safety: as fm_npy_reserve().
+ * @param out  the array, in C order, all elements 0; NULL on failure. The caller destroys it, after commit or abandon: destroyed
+ *             before, it takes the file with it
+ * @return 0; `-EINVAL` NULL, mapped already; `-ENOTSUP` a pipe or device; `-ENOMEM`, `-EMFILE`, `-ENODEV` ... it cannot
+ *         be mapped; FM_EFORKED
+ * State after an error: the writer is as it was, and may be committed with an array in the heap.
  */
 FM_API FM_NODISCARD int fm_npy_map_reserved(fm_npy_writer *w, fm_array **out);
 

@@ -64,7 +64,7 @@ extern "C" {
     X(FM_ENOTREADY, -4108, "the result is not ready")                                              \
     X(FM_EOOM, -4109, "a worker was killed for want of memory")                                    \
     X(FM_EINIT, -4110, "a worker could not start: its initializer failed or it died")              \
-    X(FM_ESTALE, -4111, "a file is not the one, or not there any more, that the caller has open")  \
+    X(FM_ESTALE, -4111, "the function's file is not the one that the caller has loaded")           \
     X(FM_ENOFUNC, -4112, "no such function")
 
 #define FM_STATUS_ENUM(name, value, text) name = (value),
