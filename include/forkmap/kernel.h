@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 #define FMK_MAX_PARAMS  8 /**< the last entry is the end, so 7 parameters at most */
-#define FMK_MAX_COLUMNS 4
+#define FMK_MAX_COLUMNS 4 /**< inputs of a kernel */
 #define FMK_ANY_LENGTH  0 /**< in row_shape: the input says how long */
 
 /**
@@ -50,13 +50,15 @@ typedef void fmk_range_fn(int64_t begin, int64_t end, const void *ctx);
 
 /** A parameter: `--arg key=value`. In a kernel's entry `value` is the default. */
 struct fmk_param {
-    const char *key, *value, *help;
+    const char *key;   /**< NULL: the end of a list */
+    const char *value; /**< never NULL */
+    const char *help;  /**< one line, shown by `forkmap kernels` */
 };
 
 /** An input: its rows are the items. */
 struct fmk_column {
-    const char *name;
-    fm_dtype dtype;
+    const char *name;     /**< shown by `forkmap kernels`, and in messages */
+    fm_dtype dtype;       /**< of its elements; an input of another is refused */
     int row_ndim;         /**< axes of a row, 0 .. 2; 0 is one element */
     int64_t row_shape[2]; /**< their lengths [elements], or FMK_ANY_LENGTH */
 };
@@ -65,16 +67,18 @@ struct fmk_problem;
 
 /** A kernel's entry. All texts must be there; they are shown by `forkmap kernels`. */
 struct fmk_kernel {
-    const char *name, *summary, *source; /**< source: where the method comes from */
-    const char *cost;                    /**< "[flop] and [bytes] per item" in words */
-    const char *result;                  /**< the output in words: dtype, row, meaning, [unit] */
+    const char *name;    /**< letters, digits, '_' and '-'; no other kernel has it */
+    const char *summary; /**< one line */
+    const char *source;  /**< where the method comes from */
+    const char *cost;    /**< "[flop] and [bytes] per item" in words */
+    const char *result;  /**< the output in words: dtype, row, meaning, [unit] */
     /** 0: runs over a range. The parameter "n" is its length, unless bind sets another p->n. */
     int n_columns;
-    int64_t
-        grain; /**< items that cost no more together than one: the chunk when none is asked for */
-    struct fmk_column columns[FMK_MAX_COLUMNS];
-    struct fmk_param params[FMK_MAX_PARAMS]; /**< ends with a NULL key */
-    fmk_range_fn *range;
+    /** Items that cost no more together than one, 1 or more: the chunk when none is asked for. */
+    int64_t grain;
+    struct fmk_column columns[FMK_MAX_COLUMNS]; /**< the first n_columns count */
+    struct fmk_param params[FMK_MAX_PARAMS];    /**< ends with a NULL key */
+    fmk_range_fn *range;                        /**< the computation */
     /**
      * Makes the columns of `forkmap run`. NULL when n_columns is 0. `params` is complete: each key has
      * the user's value or the default. Columns that it made before an error are destroyed for it.
@@ -105,44 +109,73 @@ struct fmk_kernel {
 
 /** One problem. The command fills kernel, n, columns; bind the rest. */
 struct fmk_problem {
-    const struct fmk_kernel *kernel;
-    int64_t n; /**< items */
-    fm_array *columns[FMK_MAX_COLUMNS];
-    fm_array *out;
-    fm_array *memory; /**< the bytes that ctx and its tables lie in */
-    void *ctx;
-    int owns_columns; /**< 1: the default input, destroyed with the problem */
+    const struct fmk_kernel *kernel; /**< its entry */
+    int64_t n;                       /**< items */
+    fm_array
+        *columns[FMK_MAX_COLUMNS]; /**< the inputs, n rows each; may be views with any strides */
+    fm_array *out;                 /**< the result, n rows */
+    fm_array *memory;              /**< the bytes that ctx and its tables lie in */
+    void *ctx;                     /**< what `range` gets */
+    int owns_columns;              /**< 1: the default input, destroyed with the problem */
 };
 
-/** The value of a parameter, NULL if the entry has no such key. */
+/**
+ * The value of a parameter as text.
+ * @param params  complete parameters, as default_input and bind get them
+ * @param key     the key in the kernel's entry
+ * @return the value, NULL if the entry has no such key
+ */
 FM_API const char *fmk_param_text(const struct fmk_param *params, const char *key);
 
-/** The value as whole number from min to max. @return 0, or `-EINVAL` with a detail that has the bounds */
+/**
+ * The value of a parameter as whole number.
+ * @param params  complete parameters, as default_input and bind get them
+ * @param key     the key in the kernel's entry
+ * @param min     the least that is allowed
+ * @param max     the most that is allowed
+ * @param out     the number
+ * @return 0, or `-EINVAL` with a detail that has the bounds
+ */
 FM_API FM_NODISCARD int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min,
                                       int64_t max, int64_t *out);
 
-/** The value as finite number. @return 0, or `-EINVAL` with a detail */
+/**
+ * The value of a parameter as finite number.
+ * @param params  complete parameters, as default_input and bind get them
+ * @param key     the key in the kernel's entry
+ * @param out     the number
+ * @return 0, or `-EINVAL` with a detail
+ */
 FM_API FM_NODISCARD int fmk_param_real(const struct fmk_param *params, const char *key,
                                        double *out);
 
 /**
  * Zeroed bytes in the shared heap, aligned to 64: p->memory and, pointing to them, p->ctx.
+ * @param p      the problem that bind makes
+ * @param bytes  of the context and the tables behind it [bytes]
  * @return as fm_array_zeros()
  */
 FM_API FM_NODISCARD int fmk_memory_create(struct fmk_problem *p, size_t bytes);
 
-/** Notes what was wrong, for the command's message. @return `code` */
+/**
+ * Notes what was wrong, for the command's message: `return fmk_error(-EINVAL, "n=%d: ...", n);`
+ * @param code    an error < 0
+ * @param format  as of printf(), with what follows it
+ * @return `code`
+ */
 FM_API int fmk_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /** What a library exports under the name `fmk_plugin`; FMK_PLUGIN() defines it. */
 struct fmk_plugin {
-    uint32_t version;                     /**< FMK_PLUGIN_VERSION */
-    uint32_t kernel_bytes, problem_bytes; /**< sizes of the structs above */
-    uint32_t n_kernels;
-    const struct fmk_kernel *const *kernels;
+    uint32_t version;                        /**< FMK_PLUGIN_VERSION */
+    uint32_t kernel_bytes;                   /**< size of struct fmk_kernel [bytes] */
+    uint32_t problem_bytes;                  /**< size of struct fmk_problem [bytes] */
+    uint32_t n_kernels;                      /**< entries in `kernels` */
+    const struct fmk_kernel *const *kernels; /**< pointers to the entries */
 };
-#define FMK_PLUGIN_VERSION 1
+#define FMK_PLUGIN_VERSION 1 /**< of the structs and what they mean */
 
+/** The library's table. */
 extern FM_API const struct fmk_plugin fmk_plugin;
 
 /** At file scope, once in a library: FMK_PLUGIN(&kernel, ...); exports these kernels. */

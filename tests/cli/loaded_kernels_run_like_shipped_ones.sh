@@ -154,7 +154,7 @@ static int bind(struct fmk_problem *p, const struct fmk_param *)
 static int verify(const struct fmk_problem *, char *, size_t) { return 2; }
 static const struct fmk_kernel entry = {.name = "twice", .summary = "s", .source = "s", .cost = "c", .result = "r",
     .n_columns = 0, .grain = 1, .columns = {}, .params = {{"n", "100", "items"}}, .range = range,
-    .default_input = nullptr, .bind = bind, .verify = verify};
+    .default_input = nullptr, .bind = bind, .next_pass = nullptr, .verify = verify};
 FMK_PLUGIN(&entry);
 C
 "${CXX:-c++}" -std=c++20 -Wall -Wextra -Wpedantic -Werror -shared -fPIC -I"$FORKMAP_INCLUDE" -o plus.so plus.cpp ||
