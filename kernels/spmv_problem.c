@@ -43,10 +43,10 @@ static int create_memory(struct fmk_problem *p, const struct fmk_spmv_ctx *sizes
         return e;
     struct fmk_spmv_ctx *c = p->ctx;
     *c = *sizes;
-    c->starts = (const int64_t *)(c + 1);
-    c->values = (const double *)(c->starts + c->n_rows + 1);
+    c->starts = (void *)(c + 1);
+    c->values = (const void *)(c->starts + c->n_rows + 1);
     c->x = c->values + c->n_entries;
-    c->columns = (const int32_t *)(c->x + c->n_columns);
+    c->columns = (const void *)(c->x + c->n_columns);
     c->y = fm_array_data(p->out);
     return 0;
 }
