@@ -6,6 +6,7 @@
  */
 
 #include "histogram.h"
+#include "inputs.h"
 #include "kernel_list.h"
 #include "params.h"
 
@@ -17,19 +18,10 @@
 
 #define MOST_BINS (1 << 20)
 
-/* Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014 (SplitMix64). */
-static uint64_t random_bits(uint64_t number)
-{
-    uint64_t z = (number + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 /* The sum of four numbers in [-2, 2): nearly normal, between -8 and 8. */
-static double make_value(uint64_t number)
+static double make_value(int64_t number)
 {
-    uint64_t bits = random_bits(number);
+    uint64_t bits = fmk_bits_at(0, number);
     double sum = 0.0;
     for (int k = 0; k < 4; k++, bits >>= 16)
         sum += (double)(bits & 0xffff) * 0x1p-14 - 2.0;
@@ -48,7 +40,7 @@ static int make_rows(const struct fmk_param *params, fm_array **columns)
         return e;
     double *values = fm_array_data(columns[0]);
     for (int64_t i = 0; i < n * length; i++)
-        values[i] = make_value((uint64_t)i);
+        values[i] = make_value(i);
     return 0;
 }
 
