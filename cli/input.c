@@ -11,6 +11,8 @@
 #include "values.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -285,11 +287,29 @@ static int open_range(struct fmc_input *input, const struct fmc_pick *pick, int 
 
 /* ---- both ---- */
 
+/* A CSV file's numbers are doubles, which do not hold every integer from 2^53 on: an id must not become its neighbour. */
+static int check_exact(const struct fmc_input *input, fm_dtype to)
+{
+    const char kind = (char)(to >> 24);
+    const double *values = fm_array_data(input->array);
+    const int64_t n = fm_array_count(input->array), n_rows = fm_array_len(input->array);
+    if (kind != 'i' && kind != 'u')
+        return FMC_DONE;
+    for (int64_t i = 0; i < n; i++)
+        if (fabs(values[i]) >= 0x1p53) /* 2^53 may have been 2^53 + 1 */
+            return fmc_say_error(FMC_ENVIRONMENT, "read as doubles, integers are exact below 2^53",
+                                 "%s: row %" PRId64 ": %.17g is too large for an exact integer",
+                                 input->text, i / (n / n_rows), values[i]);
+    return FMC_DONE;
+}
+
 int fmc_input_open(struct fmc_input *input, const struct fmc_pick *pick, int as_column,
                    fm_dtype csv_type)
 {
     int rc = input->path != NULL ? open_file(input, pick) : open_range(input, pick, as_column);
     const fm_dtype type = pick->as != 0 ? pick->as : input->is_csv ? csv_type : 0;
+    if (rc == FMC_DONE && input->is_csv)
+        rc = check_exact(input, type);
     if (rc == FMC_DONE && type != 0)
         rc = fmc_convert(input->text, &input->array, type);
     if (rc == FMC_DONE && input->array != NULL)

@@ -183,8 +183,10 @@ static int prepare_kernel(struct fmc_job *job)
                                  job->n_inputs > 0 ? columns : NULL, job->n_inputs);
     if (code != 0)
         return fmc_say_code(code, kernel->name,
-                            code == -EINVAL ? "`forkmap kernels` shows its columns and parameters"
-                                            : NULL);
+                            code == -EINVAL
+                                ? "`forkmap kernels` shows its columns and parameters; --as "
+                                  "DTYPE converts an INPUT"
+                                : NULL);
     job->prepared = 1;
     job->n = job->problem.n;
     job->out = job->problem.out;

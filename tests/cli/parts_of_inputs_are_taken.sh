@@ -116,6 +116,11 @@ says "row 0: -1 does not fit u8"
 printf 'x\n1\n0.5\n' >h.csv
 expect 3 map ./f.so:copy h.csv --as i4 --arg bytes=4 --out i4: -o bad.npy
 says "h.csv: row 1: 0.5 does not fit i4"
+printf 'x\n1\n9007199254740993\n' >id.csv
+expect 3 map ./f.so:copy id.csv --as i8 --arg bytes=8 --out i8: -o bad.npy
+says "id.csv: row 1: " "exact below 2^53"
+printf 'x\n-9007199254740991\n' >id.csv
+expect 0 map ./f.so:copy id.csv --as i8 --arg bytes=8 --out i8: -o out.npy
 expect 2 run pi --rows 0:1
 says "--columns, --rows, --repeat, --as and --missing"
 absent bad.npy
