@@ -218,6 +218,10 @@ static int load_csv(struct fmc_input *input, const struct fmc_pick *pick,
 static int load_dataset(struct fmc_input *input, const struct fmc_source *source)
 {
     struct fmc_trouble trouble;
+    if (source->kind != FMC_KIND_HDF5 && source->kind != FMC_KIND_OTHER)
+        return fmc_say_error(FMC_ENVIRONMENT, "leave the dataset out",
+                             "%s: no HDF5 file, so it has no dataset %s", input->path,
+                             input->dataset);
     const int rc = fmc_dataset_load(source, input->dataset, &input->array, &trouble);
     return rc == FMC_DONE ? FMC_DONE : say_trouble(&trouble);
 }

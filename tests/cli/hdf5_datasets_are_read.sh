@@ -112,5 +112,5 @@ expect 3 map ./f.so:copy cut.h5:/values --arg bytes=8 --out f8: -o bad.npy
 says "forkmap: cut.h5: HDF5 cannot open it: truncated file"
 echo "a,b" >text.csv
 expect 3 map ./f.so:copy text.csv:/a --arg bytes=8 --out f8: -o bad.npy
-says "forkmap: text.csv: HDF5 cannot open it: "
+says "forkmap: text.csv: no HDF5 file, so it has no dataset /a"
 absent bad.npy
