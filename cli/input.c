@@ -258,7 +258,7 @@ static int open_file(struct fmc_input *input, const struct fmc_pick *pick)
     if (rc == FMC_DONE)
         rc = load(input, pick, &source);
     fmc_source_close(&source);
-    return rc == FMC_DONE ? fmc_pick_apply_rows(pick, input->text, &input->array) : rc;
+    return rc;
 }
 
 /* ---- ranges ---- */
@@ -275,18 +275,15 @@ static int make_column(struct fmc_input *input)
     return FMC_DONE;
 }
 
-static int open_range(struct fmc_input *input, const struct fmc_pick *pick, int as_column)
+static int take_range(struct fmc_input *input, const struct fmc_pick *pick, int is_array)
 {
     int64_t begin, end;
-    if (pick->columns != NULL)
-        return fmc_say_error(FMC_USAGE, "--rows takes a part of it",
-                             "--columns %s: %s has no columns", pick->columns, input->text);
     const int rc = fmc_pick_rows(pick, input->text, fmc_input_len(input), &begin, &end);
     if (rc != FMC_DONE)
         return rc;
     input->end = input->begin + end;
     input->begin += begin;
-    return as_column || pick->repeat > 1 || pick->as != 0 ? make_column(input) : FMC_DONE;
+    return is_array ? make_column(input) : FMC_DONE;
 }
 
 /* ---- both ---- */
@@ -307,11 +304,23 @@ static int check_exact(const struct fmc_input *input, fm_dtype to)
     return FMC_DONE;
 }
 
-int fmc_input_open(struct fmc_input *input, const struct fmc_pick *pick, int as_column,
+int fmc_input_open(struct fmc_input *input, const struct fmc_pick *pick)
+{
+    if (input->path != NULL)
+        return open_file(input, pick);
+    if (pick->columns == NULL)
+        return FMC_DONE;
+    return fmc_say_error(FMC_USAGE, "--rows takes a part of it", "--columns %s: %s has no columns",
+                         pick->columns, input->text);
+}
+
+int fmc_input_take(struct fmc_input *input, const struct fmc_pick *pick, int as_column,
                    fm_dtype csv_type)
 {
-    int rc = input->path != NULL ? open_file(input, pick) : open_range(input, pick, as_column);
     const fm_dtype type = pick->as != 0 ? pick->as : input->is_csv ? csv_type : 0;
+    int rc = input->path != NULL
+                 ? fmc_pick_apply_rows(pick, input->text, &input->array)
+                 : take_range(input, pick, as_column || pick->repeat > 1 || type != 0);
     if (rc == FMC_DONE && input->is_csv)
         rc = check_exact(input, type);
     if (rc == FMC_DONE && type != 0)

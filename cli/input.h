@@ -33,12 +33,15 @@ struct fmc_input {
 /* Reads the word, opens nothing. Returns 0 or FMC_USAGE. */
 int fmc_input_parse(struct fmc_input *input, const char *text);
 
+/* Loads the file with the picked columns. Returns 0, FMC_USAGE (bad description or columns), FMC_ENVIRONMENT (the file). */
+int fmc_input_open(struct fmc_input *input, const struct fmc_pick *pick);
+
 /*
- * Loads the file, and picks from it. A range becomes an array of int64 if `as_column`, so that it can be one column among
- * others, or if it repeats. `csv_type`: what the numbers of a CSV file become; 0: doubles. Returns 0, FMC_USAGE (bad
- * description or pick), FMC_ENVIRONMENT (the file).
+ * Takes the picked rows, as what and as often as was asked for. A range becomes an array of int64 if `as_column`, so that it
+ * can be one column among others, or if it repeats. `csv_type`: what the numbers of a CSV file become; 0: doubles. Returns
+ * 0, FMC_USAGE or FMC_ENVIRONMENT.
  */
-int fmc_input_open(struct fmc_input *input, const struct fmc_pick *pick, int as_column,
+int fmc_input_take(struct fmc_input *input, const struct fmc_pick *pick, int as_column,
                    fm_dtype csv_type);
 
 /* Items. */

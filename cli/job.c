@@ -140,19 +140,38 @@ static int takes_columns(const struct fmc_job *job)
 
 static int open_inputs(struct fmc_job *job)
 {
-    const int as_columns = takes_columns(job) || job->function.kernel != NULL;
-    const struct fmk_kernel *kernel = job->function.kernel;
     const struct fmc_pick *pick = &job->options->pick;
     int rc = FMC_DONE, n_csv = 0;
     for (int i = 0; i < job->n_inputs && rc == FMC_DONE; i++) {
-        rc = fmc_input_open(&job->inputs[i], pick, as_columns,
-                            kernel != NULL ? kernel->columns[i].dtype : 0);
+        rc = fmc_input_open(&job->inputs[i], pick);
         n_csv += job->inputs[i].is_csv;
         if (job->inputs[i].note != NULL && !job->options->quiet && !job->options->json)
             fprintf(stderr, "%s\n", job->inputs[i].note);
     }
     if (rc == FMC_DONE && pick->missing != 0 && n_csv == 0)
         rc = fmc_say_error(FMC_USAGE, "leave it out", "--missing is for CSV, and no INPUT is CSV");
+    return rc;
+}
+
+/* An input of one row beside longer ones is for every item, whichever rows are taken. */
+static int take_rows(struct fmc_job *job)
+{
+    const int as_columns = takes_columns(job) || job->function.kernel != NULL;
+    const struct fmk_kernel *kernel = job->function.kernel;
+    struct fmc_pick broadcast = job->options->pick;
+    int64_t most = 0;
+    int rc = FMC_DONE;
+    broadcast.rows = NULL;
+    broadcast.repeat = 1;
+    for (int i = 0; i < job->n_inputs; i++)
+        if (fmc_input_len(&job->inputs[i]) > most)
+            most = fmc_input_len(&job->inputs[i]);
+    for (int i = 0; i < job->n_inputs && rc == FMC_DONE; i++) {
+        const int is_broadcast =
+            takes_columns(job) && most > 1 && fmc_input_len(&job->inputs[i]) == 1;
+        rc = fmc_input_take(&job->inputs[i], is_broadcast ? &broadcast : &job->options->pick,
+                            as_columns, kernel != NULL ? kernel->columns[i].dtype : 0);
+    }
     return rc;
 }
 
@@ -241,6 +260,8 @@ int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int 
     int rc = parse_words(job, run);
     if (rc == FMC_DONE)
         rc = open_inputs(job);
+    if (rc == FMC_DONE)
+        rc = take_rows(job);
     if (rc == FMC_DONE)
         rc = job->function.kernel != NULL ? prepare_kernel(job) : prepare_own(job);
     return rc;

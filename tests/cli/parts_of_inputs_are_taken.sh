@@ -90,6 +90,18 @@ map 1 i1: v.npy --as i1
 ./check '|i1' '(10,)' 0 1 2 3 4 5 6 7 8 9 || fail "as int8"
 map 4 f4: v.npy --as f4 --rows 8:
 ./check '<f4' '(2,)' 8 9 || fail "as float"
+# A row that is for every item stays as it is.
+library star <<'C'
+int add(const void *const items[], void *result, void *arg)
+{
+    (void)arg;
+    *(double *)result = *(const double *)items[0] + *(const double *)items[1];
+    return 0;
+}
+C
+expect 0 map ./f.so:number range:100:101 --out f8: -o one.npy
+expect 0 map ./star.so:add v.npy one.npy --star --rows 8: --repeat 2 --out f8: -o out.npy
+./check '<f8' '(4,)' 108 109 108 109 || fail "one row beside many"
 # What is not there, or does not fit.
 refused "--columns 4: m.npy has 4 columns" m.npy --columns 4
 refused "--columns 1,x: " m.npy --columns 1,x
