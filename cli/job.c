@@ -15,6 +15,15 @@
 static const char out_remedy[] =
     "say what the function writes per item and where it goes, as in --out f8: -o out.npy";
 
+/* A kernel of several columns of numbers takes them from one table, too. */
+static int takes_table(const struct fmk_kernel *k, int n_inputs)
+{
+    int is_plain = k->n_columns > 1 && n_inputs == 1;
+    for (int i = 0; i < k->n_columns; i++)
+        is_plain = is_plain && k->columns[i].row_ndim == 0;
+    return is_plain;
+}
+
 static int check_kernel_words(const struct fmc_options *o, const struct fmk_kernel *k, int run)
 {
     if (o->chunk_fn || o->star || o->out_spec != NULL)
@@ -27,7 +36,7 @@ static int check_kernel_words(const struct fmc_options *o, const struct fmk_kern
             "%s: --columns, --rows, --repeat, --as and --missing have no INPUT here", k->name);
     if (o->n_args > FMK_MAX_PARAMS)
         return fmc_say_error(FMC_USAGE, NULL, "%s: more than %d --arg", k->name, FMK_MAX_PARAMS);
-    if (run || o->n_inputs == k->n_columns)
+    if (run || o->n_inputs == k->n_columns || takes_table(k, o->n_inputs))
         return FMC_DONE;
     if (k->n_columns == 0)
         return fmc_say_error(
@@ -153,6 +162,43 @@ static int open_inputs(struct fmc_job *job)
     return rc;
 }
 
+static int refuse_table(const struct fmc_input *table, const struct fmk_kernel *k)
+{
+    char remedy[240] = "the columns are, in this order";
+    for (int i = 0; i < k->n_columns; i++) {
+        const size_t used = strlen(remedy);
+        snprintf(remedy + used, sizeof remedy - used, "%s %s", i > 0 ? "," : ":",
+                 k->columns[i].name);
+    }
+    const int64_t n = fm_array_ndim(table->array) == 1 ? 1 : fm_array_shape(table->array)[1];
+    return fmc_say_error(FMC_USAGE, remedy, "%s: %s takes %d columns, not %" PRId64, table->text,
+                         k->name, k->n_columns, n);
+}
+
+/* Column i of the one input becomes input i. */
+static int split_table(struct fmc_job *job)
+{
+    const struct fmk_kernel *k = job->function.kernel;
+    struct fmc_input *table = &job->inputs[0];
+    fm_array *whole = table->array;
+    int rc = FMC_DONE;
+    if (k == NULL || !takes_table(k, job->n_inputs))
+        return FMC_DONE;
+    if (fm_array_ndim(whole) != 2 || fm_array_shape(whole)[1] != k->n_columns)
+        return refuse_table(table, k);
+    for (int i = 0; i < k->n_columns && rc == FMC_DONE; i++) {
+        struct fmc_input *column = &job->inputs[i];
+        if (i > 0)
+            *column = (struct fmc_input){
+                .text = table->text, .path = table->path, .is_csv = table->is_csv};
+        column->array = NULL;
+        rc = fmc_pick_column(table->text, whole, i, &column->array);
+        job->n_inputs = i + 1;
+    }
+    fm_array_destroy(whole);
+    return rc;
+}
+
 /* An input of one row beside longer ones is for every item, whichever rows are taken. */
 static int take_rows(struct fmc_job *job)
 {
@@ -260,6 +306,8 @@ int fmc_job_prepare(struct fmc_job *job, const struct fmc_options *options, int 
     int rc = parse_words(job, run);
     if (rc == FMC_DONE)
         rc = open_inputs(job);
+    if (rc == FMC_DONE)
+        rc = split_table(job);
     if (rc == FMC_DONE)
         rc = take_rows(job);
     if (rc == FMC_DONE)

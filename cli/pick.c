@@ -173,6 +173,16 @@ static void copy_columns(const fm_array *from, fm_array *to, const int64_t *colu
             memcpy(p, row + columns[k] * strides[1], bytes);
 }
 
+int fmc_pick_column(const char *what, const fm_array *matrix, int64_t column, fm_array **out)
+{
+    const int64_t n = fm_array_len(matrix);
+    const int code = fm_array_create(out, fm_array_dtype(matrix), 1, &n, NULL);
+    if (code != 0)
+        return fmc_say_code(code, what, NULL);
+    copy_columns(matrix, *out, &column, 1);
+    return FMC_DONE;
+}
+
 /* One column is an array of one axis. */
 static int gather(const char *what, fm_array **array, const int64_t *columns, int n)
 {

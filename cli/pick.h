@@ -39,4 +39,7 @@ int fmc_pick_apply_columns(const struct fmc_pick *pick, const char *what, fm_arr
 int fmc_pick_apply_rows(const struct fmc_pick *pick, const char *what, fm_array **array);
 int fmc_pick_apply_repeat(const struct fmc_pick *pick, const char *what, fm_array **array);
 
+/* A copy of one column of a matrix, an array of one axis. Returns 0 or FMC_ENVIRONMENT. */
+int fmc_pick_column(const char *what, const fm_array *matrix, int64_t column, fm_array **out);
+
 #endif
