@@ -5,4 +5,5 @@ set -eu
 directory=$(mktemp -d "${TMPDIR:-/tmp}/forkmap-test-XXXXXX")
 trap 'rm -rf "$directory"' EXIT
 cd "$directory"
+export XDG_CACHE_HOME=$directory/cache # the user's own is not for tests
 "$@"

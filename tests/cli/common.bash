@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 # What the tests of the command share. A test runs in an empty directory of its own, with the environment's FORKMAP (the
-# command), CC and FORKMAP_INCLUDE.
+# command), CC, FORKMAP_INCLUDE and XDG_CACHE_HOME ($PWD/cache, not there yet).
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CC=${CC:-cc}

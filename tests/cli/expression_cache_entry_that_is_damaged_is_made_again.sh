@@ -3,7 +3,6 @@
 # LABELS: cli
 # An entry that is empty, cut short, no library, another library, writable by others or a link is compiled again.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 expect 0 map -e '3 * x0' range:0:100 -o r.npy
 entry=$(echo cache/forkmap/*.so)
 cp "$entry" good

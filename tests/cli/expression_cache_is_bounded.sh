@@ -3,7 +3,6 @@
 # LABELS: cli
 # The cache keeps 256 files: those that were used last.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 expect 0 map -e x0 range:0:10 -o r.npy
 first=$(echo cache/forkmap/*.so)
 touch -d '2001-01-01' "$first"

@@ -3,7 +3,6 @@
 # LABELS: cli
 # What somebody else could have written is not run: a cache that others can write, a link, a file. The remedy is said.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 mkdir -p cache/forkmap
 for mode in 770 707 777; do
     chmod $mode cache/forkmap

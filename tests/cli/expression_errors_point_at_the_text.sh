@@ -4,7 +4,6 @@
 # TIMEOUT: 60
 # What is wrong is shown at the expression as it was typed: by the compiler's message, or before it is asked.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 
 # points FIRST LAST EXPRESSION TEXT...: exit code 2, the expression on a line of its own, below it a caret at one of these
 # columns (compilers differ by one), the texts, and no names of the generated source.

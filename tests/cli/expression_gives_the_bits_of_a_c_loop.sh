@@ -3,7 +3,6 @@
 # LABELS: cli
 # -e gives the bits of the same loop in C, for any number of workers and any chunk.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 program make <<'C'
 #include "npy.h"
 int main(void)

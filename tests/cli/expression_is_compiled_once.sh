@@ -3,7 +3,6 @@
 # LABELS: cli
 # The same expression over inputs of the same kind is compiled once; other types and another compiler are other code.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 cat >wrapper <<END
 #!/bin/sh
 echo run >>"$PWD/runs"

@@ -4,7 +4,6 @@
 # TIMEOUT: 40
 # n0 is the whole number that the file holds, also beyond 2^53, where x0 is rounded.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 program make <<'C'
 #include "npy.h"
 #include <stdint.h>

@@ -3,7 +3,6 @@
 # LABELS: cli
 # i counts from 0 whatever the range begins with; --arg are numbers by name; an input of one row is given to every item.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 program check <<'C'
 #include "npy.h"
 int main(int argc, char **argv)

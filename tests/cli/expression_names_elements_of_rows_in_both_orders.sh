@@ -3,7 +3,6 @@
 # LABELS: cli
 # x0[2] and x0[1][2] are elements of a row, whatever the order of the file; semicolons make a row of results.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 program make <<'C'
 #include "npy.h"
 /* Element (i, j, k) of 500 x 2 x 3 is 100 i + 10 j + k. */

@@ -4,7 +4,6 @@
 # TIMEOUT: 120
 # -e reads every real type as the same number, and writes every type: rounded towards 0, cut to its limits, 0 for a nan.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 program make <<'C'
 #include "npy.h"
 #include <stdint.h>

@@ -4,7 +4,6 @@
 # TIMEOUT: 60
 # Commands that compile the same expression at the same time, and others, all get it right.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 expect 0 map -e 'x0 * 3 + 1' range:0:1000 -o want.npy
 rm -r cache
 pids=()

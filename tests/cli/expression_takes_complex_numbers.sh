@@ -4,7 +4,6 @@
 # TIMEOUT: 40
 # Complex inputs and outputs: functions take them as they are, a complex result needs a complex type.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 program check -lm <<'C'
 #include "npy.h"
 #include <complex.h>

@@ -3,15 +3,11 @@
 # LABELS: cli
 # Without a C compiler -e says which package has one; CC names another, also one of several words.
 . "$(dirname "$0")/common.bash"
-export XDG_CACHE_HOME=$PWD/cache
 real=$(command -v "$CC")
 mkdir empty
-(
-    unset CC
-    PATH=$PWD/empty
-    export PATH
-    expect 3 map -e x0 range:0:10 -o x.npy
-) || exit 1
+got=0
+env -u CC PATH="$PWD/empty" "$FORKMAP" map -e x0 range:0:10 -o x.npy >stdout 2>stderr </dev/null || got=$?
+[ "$got" = 3 ] || fail "exit code $got without a compiler"
 says "there is no C compiler" "apt install gcc"
 CC=no-such-compiler expect 3 map -e x0 range:0:10 -o x.npy
 says "CC=no-such-compiler" "there is no program no-such-compiler"
