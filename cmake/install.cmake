@@ -3,6 +3,12 @@
 # command find what they need from where they lie.
 include(CMakePackageConfigHelpers)
 
+# One version, in two places.
+file(STRINGS ${PROJECT_SOURCE_DIR}/include/forkmap/forkmap.h header_version REGEX "#define FM_VERSION ")
+if(NOT header_version STREQUAL "#define FM_VERSION \"${PROJECT_VERSION}\"")
+  message(FATAL_ERROR "forkmap.h says ${header_version}, and CMakeLists.txt ${PROJECT_VERSION}")
+endif()
+
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/forkmap)
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH pc_to_prefix "/prefix/${pkgconfig_dir}" /prefix)
