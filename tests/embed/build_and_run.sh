@@ -74,7 +74,7 @@ with_cmake() {
     [ "$language" != f2008 ] || components+=";fortran"
     cmake -S "$here/project" -B build -DCMAKE_PREFIX_PATH="$PREFIX" -DLANGUAGE="$cmake_language" \
         -DPROGRAM="$source" -DTARGET="$target" -DCOMPONENTS="$components" \
-        -DCMAKE_"$cmake_language"_COMPILER="$compiler" -DCMAKE_"$cmake_language"_FLAGS="${strict[*]} ${flags[*]}" \
+        "-DCMAKE_${cmake_language}_COMPILER=$compiler" "-DCMAKE_${cmake_language}_FLAGS=${strict[*]} ${flags[*]}" \
         >cmake.log 2>&1 || fail "cmake:" "$(cat cmake.log)"
     cmake --build build >build.log 2>&1 || fail "building:" "$(cat build.log)"
     mv build/program .
