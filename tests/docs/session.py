@@ -17,7 +17,9 @@ class Session:
     """An empty directory that looks like a built checkout, and one shell for the whole document."""
 
     def __init__(self, source, build, compilers):
-        self.environment = dict(os.environ, LC_ALL="C.UTF-8", PATH=f"{os.getcwd()}/.bin:{build}/cli:{os.environ['PATH']}")
+        here = os.getcwd()
+        self.environment = dict(os.environ, LC_ALL="C.UTF-8", HOME=here, XDG_CACHE_HOME=f"{here}/.cache",
+                                PATH=f"{here}/.bin:{build}/cli:{os.environ['PATH']}")
         os.makedirs(".bin")
         for name, path in compilers.items():
             self.make_compiler(name, path)
