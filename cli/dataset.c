@@ -32,8 +32,8 @@ static int fail(const struct fmc_source *source, struct fmc_trouble *trouble, co
     return FMC_ENVIRONMENT;
 }
 
-int fmc_dataset_load(const struct fmc_source *source, const char *dataset, fm_array **out,
-                     struct fmc_trouble *trouble)
+int fmc_dataset_load(const struct fmc_source *source, const char *dataset,
+                     struct fmc_dataset_rows *rows, fm_array **out, struct fmc_trouble *trouble)
 {
     static void *module; /* once there it stays: HDF5 tidies up when the process ends */
     char path[PATH_MAX];
@@ -51,5 +51,5 @@ int fmc_dataset_load(const struct fmc_source *source, const char *dataset, fm_ar
     symbol.address = module != NULL ? dlsym(module, FMC_DATASET_SYMBOL) : NULL;
     if (symbol.address == NULL)
         return fail(source, trouble, dlerror());
-    return symbol.read(source, dataset, out, trouble);
+    return symbol.read(source, dataset, rows, out, trouble);
 }

@@ -8,21 +8,28 @@
  * command and is loaded for the first file of that kind. Where HDF5 was missing when this was built, there is none.
  */
 
+#include "pick.h"
 #include "source.h"
 #include "trouble.h"
 
 #include <forkmap/forkmap.h>
 
+struct fmc_dataset_rows {
+    const struct fmc_pick *pick;
+    int taken; /* out: the array has the picked rows, not all */
+};
+
 /*
- * Loads a dataset of numbers. `dataset` NULL: none was named, which is an error whose remedy lists them. Returns 0,
+ * Loads a dataset of numbers: only the picked rows, unless it has just one, which may be for every item. `dataset` NULL: none was named, which is an error whose remedy lists them. Returns 0,
  * FMC_USAGE (no such dataset) or FMC_ENVIRONMENT with *trouble filled.
  */
-int fmc_dataset_load(const struct fmc_source *source, const char *dataset, fm_array **out,
-                     struct fmc_trouble *trouble);
+int fmc_dataset_load(const struct fmc_source *source, const char *dataset,
+                     struct fmc_dataset_rows *rows, fm_array **out, struct fmc_trouble *trouble);
 
 /* What the module has: the same, by HDF5. */
 #define FMC_DATASET_SYMBOL "fmc_dataset_read"
 typedef int fmc_dataset_read_fn(const struct fmc_source *source, const char *dataset,
-                                fm_array **out, struct fmc_trouble *trouble);
+                                struct fmc_dataset_rows *rows, fm_array **out,
+                                struct fmc_trouble *trouble);
 
 #endif

@@ -21,7 +21,7 @@ struct dataset {
     const char *path, *name;
     struct fmc_trouble *trouble;
     char text[400]; /* "PATH:/NAME", for messages */
-    hid_t file, set, type, memory_type, space;
+    hid_t file, set, type, memory_type, space, memory_space;
     fm_dtype dtype;
     int ndim;
     int64_t shape[FM_MAX_DIMS];
@@ -242,17 +242,44 @@ static int choose_shape(struct dataset *d)
     return FMC_DONE;
 }
 
+/* Selects the picked rows in the file, so that no others are read. */
+static int choose_rows(struct dataset *d, struct fmc_dataset_rows *rows)
+{
+    hsize_t first[FM_MAX_DIMS] = {0}, count[FM_MAX_DIMS] = {0};
+    int64_t begin, end;
+    char reason[100];
+    if (rows->pick->rows == NULL || d->shape[0] <= 1)
+        return FMC_DONE;
+    if (!fmc_pick_bounds(rows->pick, d->shape[0], &begin, &end)) {
+        snprintf(reason, sizeof reason, "--rows %.40s: it has %" PRId64 " rows", rows->pick->rows,
+                 d->shape[0]);
+        return fail(d, FMC_USAGE, "rows count from 0, or from the end if negative", reason);
+    }
+    d->shape[0] = end - begin;
+    first[0] = (hsize_t)begin;
+    for (int i = 0; i < d->ndim; i++)
+        count[i] = (hsize_t)d->shape[i];
+    d->memory_space = H5Screate_simple(d->ndim, count, NULL);
+    if (d->memory_space < 0 || (end > begin && H5Sselect_hyperslab(d->space, H5S_SELECT_SET, first,
+                                                                   NULL, count, NULL) < 0))
+        return fail_damaged(d, "its rows cannot be selected");
+    rows->taken = 1;
+    return FMC_DONE;
+}
+
 static int read_elements(struct dataset *d, fm_array **out)
 {
+    const hid_t space = d->memory_space >= 0 ? d->memory_space : H5S_ALL;
     fm_array *array;
     const int code = fm_array_create(&array, d->dtype, d->ndim, d->shape, NULL);
     if (code != 0) {
         char both[100];
         snprintf(both, sizeof both, "%s (%.60s)", fm_strerror(code), fm_error_detail());
-        return fail(d, FMC_ENVIRONMENT, NULL, both);
+        return fail(d, FMC_ENVIRONMENT, "--rows takes a part of it, and reads no more", both);
     }
     if (fm_array_count(array) > 0 &&
-        H5Dread(d->set, d->memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, fm_array_data(array)) < 0) {
+        H5Dread(d->set, d->memory_type, space, space == H5S_ALL ? H5S_ALL : d->space, H5P_DEFAULT,
+                fm_array_data(array)) < 0) {
         fm_array_destroy(array);
         return fail_damaged(d, "its elements cannot be read");
     }
@@ -268,6 +295,8 @@ static void close_all(struct dataset *d)
         H5Tclose(d->type);
     if (d->space >= 0)
         H5Sclose(d->space);
+    if (d->memory_space >= 0)
+        H5Sclose(d->memory_space);
     if (d->set >= 0)
         H5Dclose(d->set);
     if (d->file >= 0)
@@ -308,8 +337,8 @@ static hid_t open_image(int fd)
 /* The one name that the module shows. */
 __attribute__((visibility("default"))) fmc_dataset_read_fn fmc_dataset_read;
 
-int fmc_dataset_read(const struct fmc_source *source, const char *dataset, fm_array **out,
-                     struct fmc_trouble *trouble)
+int fmc_dataset_read(const struct fmc_source *source, const char *dataset,
+                     struct fmc_dataset_rows *rows, fm_array **out, struct fmc_trouble *trouble)
 {
     const char *path = source->path;
     struct dataset d = {.path = path,
@@ -319,7 +348,8 @@ int fmc_dataset_read(const struct fmc_source *source, const char *dataset, fm_ar
                         .set = -1,
                         .type = -1,
                         .memory_type = -1,
-                        .space = -1};
+                        .space = -1,
+                        .memory_space = -1};
     *out = NULL;
     snprintf(d.text, sizeof d.text, "%.200s%s%.180s", path, dataset != NULL ? ":" : "",
              dataset != NULL ? dataset : "");
@@ -336,6 +366,8 @@ int fmc_dataset_read(const struct fmc_source *source, const char *dataset, fm_ar
         rc = choose_type(&d);
     if (rc == FMC_DONE)
         rc = choose_shape(&d);
+    if (rc == FMC_DONE)
+        rc = choose_rows(&d, rows);
     if (rc == FMC_DONE)
         rc = read_elements(&d, out);
     close_all(&d);

@@ -215,14 +215,17 @@ static int load_csv(struct fmc_input *input, const struct fmc_pick *pick,
     return say_trouble(&error);
 }
 
-static int load_dataset(struct fmc_input *input, const struct fmc_source *source)
+static int load_dataset(struct fmc_input *input, const struct fmc_pick *pick,
+                        const struct fmc_source *source)
 {
     struct fmc_trouble trouble;
+    struct fmc_dataset_rows rows = {.pick = pick};
     if (source->kind != FMC_KIND_HDF5 && source->kind != FMC_KIND_OTHER)
         return fmc_say_error(FMC_ENVIRONMENT, "leave the dataset out",
                              "%s: no HDF5 file, so it has no dataset %s", input->path,
                              input->dataset);
-    const int rc = fmc_dataset_load(source, input->dataset, &input->array, &trouble);
+    const int rc = fmc_dataset_load(source, input->dataset, &rows, &input->array, &trouble);
+    input->rows_taken = rows.taken;
     return rc == FMC_DONE ? FMC_DONE : say_trouble(&trouble);
 }
 
@@ -240,7 +243,7 @@ static int load(struct fmc_input *input, const struct fmc_pick *pick,
     if (input->spec != NULL)
         rc = load_raw(input, pick, source);
     else if (input->dataset != NULL || source->kind == FMC_KIND_HDF5)
-        rc = load_dataset(input, source);
+        rc = load_dataset(input, pick, source);
     else
         rc = load_npy(input, pick, source);
     if (rc == FMC_DONE && pick->columns != NULL)
@@ -318,7 +321,8 @@ int fmc_input_take(struct fmc_input *input, const struct fmc_pick *pick, int as_
                    fm_dtype csv_type)
 {
     const fm_dtype type = pick->as != 0 ? pick->as : input->is_csv ? csv_type : 0;
-    int rc = input->path != NULL
+    int rc = input->rows_taken ? FMC_DONE
+             : input->path != NULL
                  ? fmc_pick_apply_rows(pick, input->text, &input->array)
                  : take_range(input, pick, as_column || pick->repeat > 1 || type != 0);
     if (rc == FMC_DONE && input->is_csv)

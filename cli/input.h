@@ -26,6 +26,7 @@ struct fmc_input {
     int no_header;
     char *note;     /* what the user should know of it, or NULL */
     char separator; /* of CSV; 0: to be found */
+    int rows_taken; /* the array has only the picked rows already */
     int64_t begin, end;
     fm_array *array; /* once opened; NULL for a range that was not asked to be an array */
 };

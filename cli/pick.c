@@ -68,20 +68,10 @@ void fmc_pick_read_missing(struct fmc_pick *pick, const struct argp_state *state
 
 /* ---- bounds ---- */
 
-/* Makes a bound count from 0. Returns 1 if it lies in 0 .. n. */
-static int settle(int64_t *bound, int64_t n)
-{
-    if (*bound < 0 && __builtin_add_overflow(*bound, n, bound))
-        return 0;
-    return *bound >= 0 && *bound <= n;
-}
-
 int fmc_pick_rows(const struct fmc_pick *pick, const char *what, int64_t n, int64_t *begin,
                   int64_t *end)
 {
-    *begin = pick->rows != NULL ? pick->begin : 0;
-    *end = pick->rows != NULL && pick->has_end ? pick->end : n;
-    if (settle(begin, n) && settle(end, n) && *begin <= *end)
+    if (fmc_pick_bounds(pick, n, begin, end))
         return FMC_DONE;
     return fmc_say_error(FMC_USAGE, "rows count from 0, or from the end if negative",
                          "--rows %s: %s has %" PRId64 " rows", pick->rows, what, n);
@@ -152,8 +142,8 @@ static int read_list(const char *text, int64_t n, int64_t *columns)
             return -1;
         memcpy(word, text, length);
         word[length] = '\0';
-        if (fmc_value_read_whole(word, &columns[count]) != 0 || !settle(&columns[count], n) ||
-            columns[count] == n)
+        if (fmc_value_read_whole(word, &columns[count]) != 0 ||
+            !fmc_pick_settle(&columns[count], n) || columns[count] == n)
             return -1;
         count++;
         if (text[length] == '\0')
@@ -206,7 +196,7 @@ int fmc_pick_apply_columns(const struct fmc_pick *pick, const char *what, fm_arr
         const int code = read_bounds(pick->columns, &begin, &end, &has_end);
         if (!has_end)
             end = n;
-        if (code != 0 || !settle(&begin, n) || !settle(&end, n) || begin >= end)
+        if (code != 0 || !fmc_pick_settle(&begin, n) || !fmc_pick_settle(&end, n) || begin >= end)
             return refuse_column(pick, what, n);
         return view_axis(what, array, 1, begin, end);
     }

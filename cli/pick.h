@@ -27,7 +27,13 @@ void fmc_pick_read_rows(struct fmc_pick *pick, const struct argp_state *state, c
 void fmc_pick_read_as(struct fmc_pick *pick, const struct argp_state *state, const char *text);
 void fmc_pick_read_missing(struct fmc_pick *pick, const struct argp_state *state, const char *text);
 
-/* The rows [*begin, *end) of n. Returns 0 or FMC_USAGE; `what` is for the message. */
+/* Makes a bound count from 0. Returns 1 if it lies in 0 .. n. */
+int fmc_pick_settle(int64_t *bound, int64_t n);
+
+/* The rows [*begin, *end) of n. Returns 1, or 0 if there are no such. */
+int fmc_pick_bounds(const struct fmc_pick *pick, int64_t n, int64_t *begin, int64_t *end);
+
+/* The same, for the command. Returns 0 or FMC_USAGE; `what` is for the message. */
 int fmc_pick_rows(const struct fmc_pick *pick, const char *what, int64_t n, int64_t *begin,
                   int64_t *end);
 

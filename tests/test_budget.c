@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 static const char *const variables[] = {
@@ -320,7 +321,18 @@ static void test_budget_source_names_are_there_for_all_and_differ(void **state)
     assert_string_equal(fm_budget_source_name(FM_BUDGET_SOURCES + 1), "?");
 }
 
-T_MAIN(T_TEST(test_budget_counts_cores_and_not_their_siblings),
+static void test_memory_left_is_part_of_what_the_machine_has(void **state)
+{
+    (void)state;
+    struct sysinfo machine;
+    assert_int_equal(sysinfo(&machine), 0);
+    const int64_t left = fm_memory_left();
+    assert_true(left > 0);
+    assert_true((uint64_t)left <= (uint64_t)machine.totalram * machine.mem_unit);
+}
+
+T_MAIN(T_TEST(test_memory_left_is_part_of_what_the_machine_has),
+       T_TEST(test_budget_counts_cores_and_not_their_siblings),
        T_TEST(test_cpu_count_is_at_least_one),
        T_TEST(test_cpu_count_does_not_depend_on_the_affinity_mask),
        T_TEST(test_budget_without_variables_is_what_mask_and_quota_leave),

@@ -44,6 +44,7 @@ put("bool", rng.integers(0, 2, 9).astype(bool))
 put("half", rng.normal(size=5).astype("f2"), like="f4")
 put("chunked", rng.normal(size=(1000, 7)), chunks=(64, 2), compression="gzip", shuffle=True, fletcher32=True)
 put("growing", rng.integers(0, 99, (50, 2)), chunks=True, maxshape=(None, 2))
+f.create_dataset("huge", (1 << 45,), "f8", chunks=(1 << 16,), fillvalue=7)
 put("deep/er/vector", np.arange(10.0))
 put("number", np.array(2.5))
 put("no_rows", np.zeros((0, 2)))
@@ -86,6 +87,16 @@ cmp -s out.npy want.npy || fail "packed"
 expect 0 map ./f.so:copy one.h5:/values --rows 2:4 --arg bytes=8 --out f8: -o out.npy
 expect 0 map ./f.so:copy x.h5:/chunked --columns 6,0 --rows :3 --arg bytes=16 --out f8:2 -o out.npy
 $python -c 'import numpy as np; exit(bool((np.load("out.npy") != np.load("chunked.npy")[:3, [6, 0]]).any()))' || fail "columns"
+# Rows are taken from the file: of a huge dataset that was never written, a few.
+expect 0 map ./f.so:copy x.h5:/huge --rows -3: --arg bytes=8 --out f8: -o out.npy
+$python -c 'import numpy as np; exit(np.load("out.npy").tolist() != [7.0] * 3)' || fail "rows of a huge dataset"
+expect 0 map ./f.so:copy x.h5:/chunked --rows 100:-850 --arg bytes=56 --out f8:7 -o out.npy
+$python -c 'import numpy as np; exit(np.load("out.npy").tolist() != np.load("chunked.npy")[100:-850].tolist())' || fail "rows"
+expect 0 map ./f.so:copy x.h5:/chunked --rows 9:9 --arg bytes=56 --out f8:7 -o out.npy
+expect 2 map ./f.so:copy x.h5:/chunked --rows 9:1001 --arg bytes=56 --out f8:7 -o bad.npy
+says "forkmap: x.h5:/chunked: --rows 9:1001: it has 1000 rows"
+expect 3 map ./f.so:copy x.h5:/huge --arg bytes=8 --out f8: -o bad.npy
+says "forkmap: x.h5:/huge: "
 
 refused() { # refused CODE INPUT TEXT...
     local code=$1 input=$2
