@@ -5,7 +5,8 @@ include(CMakePackageConfigHelpers)
 
 # One version, in two places.
 file(STRINGS ${PROJECT_SOURCE_DIR}/include/forkmap/forkmap.h header_version REGEX "#define FM_VERSION ")
-if(NOT header_version STREQUAL "#define FM_VERSION \"${PROJECT_VERSION}\"")
+string(FIND "${header_version}" "#define FM_VERSION \"${PROJECT_VERSION}\"" at)
+if(NOT at EQUAL 0)
   message(FATAL_ERROR "forkmap.h says ${header_version}, and CMakeLists.txt ${PROJECT_VERSION}")
 endif()
 
