@@ -35,10 +35,10 @@ const struct fmc_expr_constant fmc_expr_constants[] = {{"pi", "3.141592653589793
                                                        {NULL, NULL}};
 
 static const char *const keywords[] = {
-    "asm",    "auto",   "break",    "case",   "const",  "continue", "default", "do",
-    "else",   "enum",   "extern",   "for",    "goto",   "if",       "inline",  "register",
-    "return", "sizeof", "restrict", "static", "struct", "switch",   "typeof",  "typedef",
-    "union",  "void",   "volatile", "while",  "i",      NULL};
+    "asm",      "auto",   "break",  "case",     "const",  "continue", "default", "defined",
+    "do",       "else",   "enum",   "extern",   "for",    "goto",     "if",      "inline",
+    "register", "return", "sizeof", "restrict", "static", "struct",   "switch",  "typeof",
+    "typedef",  "union",  "void",   "volatile", "while",  "i",        NULL};
 
 static const struct alias {
     const char *name, *instead;

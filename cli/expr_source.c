@@ -218,11 +218,12 @@ static void write_head(const struct writer *w)
                    "#include <stdint.h>\n");
     if (w->has_complex)
         fprintf(w->to, "#include <tgmath.h>\n");
-    for (int a = 0; a < w->e->n_args; a++)
-        fprintf(w->to, "#undef %s\n", w->e->args[a].key);
     write_chunk(w);
     write_argument(w);
     write_conversion(w);
+    /* Headers and the compiler have macros of many names. What follows uses none but those of the expression. */
+    for (int a = 0; a < w->e->n_args; a++)
+        fprintf(w->to, "#undef %s\n", w->e->args[a].key);
 }
 
 /* 0: the same row for every item. */
@@ -274,9 +275,8 @@ static void write_element(const struct writer *w, int k)
     if (w->in->inputs[element->input].array == NULL)
         fprintf(w->to, "fm_begin + fm_k;\n");
     else
-        fprintf(w->to, "*(const %s *)(fm_p%d + fm_k * INT64_C(%" PRId64 "))%s;\n",
-                find_type(dtype)->name, k, row_stride(w, element->input),
-                dtype == FM_BOOL ? " != 0" : "");
+        fprintf(w->to, "*(const %s *)(fm_p%d + fm_k * %" PRId64 ")%s;\n", find_type(dtype)->name, k,
+                row_stride(w, element->input), dtype == FM_BOOL ? " != 0" : "");
 }
 
 /* The line of the user's expression, in a file of its own: what the compiler says about it can be told apart. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # LABELS: cli
+# TIMEOUT: 60
 # i counts from 0 whatever the range begins with; --arg are numbers by name; an input of one row is given to every item.
 . "$(dirname "$0")/common.bash"
 program check <<'C'
@@ -41,7 +42,12 @@ expect 2 map -e 'a*x0' range:0:10 --arg a=2 --arg c=3 -o x.npy
 says "--arg c" "the expression has no c"
 expect 2 map -e 'a*x0' range:0:10 --arg a=two -o x.npy
 says "the value is not a number"
-for name in x0 n0 i sqrt double for fm_k x _a I 2a a-b; do
+for name in linux INT32_MAX INT64_C size_t complex offset index; do # names of macros and types
+    expect 0 map -e "(x0 + creal(I)) * $name - x0" range:0:1000 --arg $name=4 --out i4 -o i.npy
+    expect 0 map -e 'x0' i.npy -o r.npy
+    ./check r.npy 3 0 || fail "wrong with --arg $name"
+done
+for name in defined x0 n0 i sqrt double for fm_k x _a I 2a a-b; do
     expect 2 map -e 'x0' range:0:10 --arg "$name=2" -o x.npy
 done
 absent x.npy
