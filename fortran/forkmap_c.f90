@@ -91,7 +91,7 @@ module forkmap_c
     character(kind=c_char) :: note(96)
   end type fm_failure_c
 
-  interface
+  abstract interface
     ! What an item function is to the library: item and result are rows, passed by reference; 0, or the item fails.
     ! A program declares its own types instead of the three pointers, see docs/embedding.md.
     integer(c_int) function fm_item_fn(item, result, arg) bind(C)

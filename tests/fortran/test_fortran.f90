@@ -82,13 +82,15 @@ contains
   end subroutine test_fortran_maps_an_item_function
 
   subroutine test_fortran_maps_a_chunk_function
+    procedure(fm_chunk_fn), pointer :: fn
     type(fm_pool) :: pool
     type(fm_array) :: points, energies
     real(real64), pointer :: x(:, :), y(:)
     call pool%open(workers=3)
     call make_points(points, x, 1009)
     call energies%create(y, [1009_int64])
-    call pool%map_chunks(c_funloc(energy_chunk), points, energies)
+    fn => energy_chunk
+    call pool%map_chunks(c_funloc(fn), points, energies)
     call assert_energies(x, y)
     call pool%destroy
   end subroutine test_fortran_maps_a_chunk_function
