@@ -158,11 +158,12 @@ static int look(const fm_array *a, struct copied *c, struct fmi_array_view *out)
 {
     *c = (struct copied){0};
     memset(out, 0, sizeof *out);
-    if (!is_record_in_heap(a, sizeof *a))
+    if ((uintptr_t)a % 64 != 0 || !fmi_heap_contains(a, sizeof *a))
         return fmi_error(-EINVAL,
                          "array %p is not in the shared heap; make it with fm_array_create()",
                          (const void *)a);
-    int ok = copy_descriptor(a, c, out) && check_shape(c, out) && place_extent(c, out) &&
+    int ok = is_record_in_heap(a, sizeof *a) && copy_descriptor(a, c, out) && check_shape(c, out) &&
+             place_extent(c, out) &&
              (c->file.serial != 0 || fmi_heap_contains(c->begin, c->bytes == 0 ? 1 : c->bytes));
     if (ok)
         return 0;
