@@ -4,6 +4,10 @@
 
 /**
  * @file kernel.h
+ * A kernel of your own for the `forkmap` command.
+ */
+/**
+ * @defgroup fm_kernels Kernels of the command
  * A kernel of your own for the `forkmap` command: it knows its input, its parameters and how to check
  * its results, so the command can list, run, verify it, and compare it with OpenMP.
  *
@@ -25,6 +29,7 @@
  * It may call every function of array.h, machine.h, status.h and log.h, and those that are declared
  * here. The command has them all, so nothing needs to be linked (and `-Wl,-z,defs`, which forbids
  * that, not be given).
+ * @{
  */
 
 #include <forkmap/array.h>
@@ -124,6 +129,7 @@ struct fmk_problem {
  * @param params  complete parameters, as default_input and bind get them
  * @param key     the key in the kernel's entry
  * @return the value, NULL if the entry has no such key
+ * Blocks / thread-safety: never; any thread.
  */
 FM_API const char *fmk_param_text(const struct fmk_param *params, const char *key);
 
@@ -135,6 +141,7 @@ FM_API const char *fmk_param_text(const struct fmk_param *params, const char *ke
  * @param max     the most that is allowed
  * @param out     the number
  * @return 0, or `-EINVAL` with a detail that has the bounds
+ * Blocks / thread-safety: never; any thread.
  */
 FM_API FM_NODISCARD int fmk_param_int(const struct fmk_param *params, const char *key, int64_t min,
                                       int64_t max, int64_t *out);
@@ -145,6 +152,7 @@ FM_API FM_NODISCARD int fmk_param_int(const struct fmk_param *params, const char
  * @param key     the key in the kernel's entry
  * @param out     the number
  * @return 0, or `-EINVAL` with a detail
+ * Blocks / thread-safety: never; any thread.
  */
 FM_API FM_NODISCARD int fmk_param_real(const struct fmk_param *params, const char *key,
                                        double *out);
@@ -154,6 +162,8 @@ FM_API FM_NODISCARD int fmk_param_real(const struct fmk_param *params, const cha
  * @param p      the problem that bind makes
  * @param bytes  of the context and the tables behind it [bytes]
  * @return as fm_array_zeros()
+ * State after an error: as it was.
+ * Blocks / thread-safety: as fm_array_create().
  */
 FM_API FM_NODISCARD int fmk_memory_create(struct fmk_problem *p, size_t bytes);
 
@@ -162,6 +172,7 @@ FM_API FM_NODISCARD int fmk_memory_create(struct fmk_problem *p, size_t bytes);
  * @param code    an error < 0
  * @param format  as of printf(), with what follows it
  * @return `code`
+ * Blocks / thread-safety: never; one text per thread.
  */
 FM_API int fmk_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -185,6 +196,8 @@ extern FM_API const struct fmk_plugin fmk_plugin;
         FMK_PLUGIN_VERSION, (uint32_t)sizeof(struct fmk_kernel),                                   \
         (uint32_t)sizeof(struct fmk_problem),                                                      \
         (uint32_t)(sizeof fmk_plugin_kernels / sizeof fmk_plugin_kernels[0]), fmk_plugin_kernels}
+
+/** @} */
 
 #ifdef __cplusplus
 }
