@@ -32,6 +32,7 @@ int statements(fm_pool *pool, fm_array *in, fm_array *out, int64_t n)
 }
 """
 LIBRARY = "-Lbuild/release -lforkmap -Wl,-rpath,$PWD/build/release -lm"
+FORTRAN_LIBRARY = f"-Lbuild/release/fortran -lforkmap_fortran -Wl,-rpath,$PWD/build/release/fortran {LIBRARY}"
 C_OPTIONS = "-std=gnu11 -O1 -Iinclude"
 SUFFIX = {"c": ".c", "fortran": ".f90"}
 
@@ -103,8 +104,7 @@ class Runner:
         name = self.source_name(block)
         write(name, block.text)
         if re.search(r"^\s*program\b", block.text, re.MULTILINE | re.IGNORECASE):
-            modules = "-O1 -Ibuild/release/fortran"
-            self.run_program(block, name, modules, f"-lforkmap_fortran {LIBRARY}" if "use forkmap" in block.text else "")
+            self.run_program(block, name, "-O1 -Ibuild/release/fortran/modules", FORTRAN_LIBRARY)
         else:
             self.session.compile("fortran", name, "-O1 -c -o fragment.o")
 
