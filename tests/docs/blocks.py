@@ -9,6 +9,7 @@ A mark stands in a comment before a block, where readers do not see it (`.\\"` i
     <!-- test: in=function -->          C: statements, for the body of a function that returns a code
     <!-- test: exit=1 -->               its last command, or the program, leaves with 1
     <!-- test: vary=pid,time,rate -->   shell: what differs from run to run; the numbers beside any other word
+    <!-- test: replace=/opt:$PWD/opt --> shell: a place that the test has elsewhere
     <!-- test: output -->               what the program before it writes
     <!-- test: verbs -->                each line is `./dev VERB`; only the verb is looked up
     <!-- test: before: COMMAND -->      a command that is run first; may stand several times
@@ -18,7 +19,7 @@ Several words may stand in one comment. A block without language and marks is an
 import dataclasses
 import re
 
-KNOWN_MARKS = {"none", "file", "with", "in", "exit", "vary", "output", "verbs", "before"}
+KNOWN_MARKS = {"none", "file", "with", "in", "exit", "vary", "output", "verbs", "before", "replace"}
 
 
 class Malformed(Exception):

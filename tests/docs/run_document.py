@@ -26,8 +26,10 @@ int statements(fm_pool *pool, fm_array *in, fm_array *out, int64_t n)
 {
     int rc = 0;
     (void)pool, (void)in, (void)out, (void)n;
+    {
 #line %d
 %s
+    }
     return rc;
 }
 """
@@ -118,7 +120,8 @@ class Runner:
         return block.marks.get("file", f"block_{block.line}{SUFFIX[block.language]}")
 
     def run_console(self, block):
-        commands = commands_of(block.text)
+        there, _, here = block.marks.get("replace", "").partition(":")
+        commands = commands_of(block.text.replace(there, here) if there else block.text)
         for number, (command, shown) in enumerate(commands):
             if self.makes_file(command, shown):
                 continue

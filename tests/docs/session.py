@@ -25,7 +25,7 @@ class Session:
             self.make_compiler(name, path)
         os.makedirs("build")
         os.symlink(build, "build/release")
-        for name in ("include", "kernels", "docs"):
+        for name in ("include", "kernels", "docs", "examples"):
             os.symlink(f"{source}/{name}", name)
         self.source, self.build = source, build
         self.compiler = {"c": f"{os.getcwd()}/.bin/cc", "fortran": f"{os.getcwd()}/.bin/gfortran"}
