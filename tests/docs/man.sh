@@ -64,14 +64,21 @@ name_the_options_that_there_are() {
 
 # Variables that are read by name anywhere.
 name_every_variable() {
-    local variable found missing=()
+    local variable found page twice missing=()
     found=$(grep -rhoE '"(FORKMAP|SLURM|PBS|LSB)_[A-Z_]+"' engine kernels cli --include='*.c' | tr -d '"' | sort -u)
     [ "$(echo "$found" | wc -l)" -ge 8 ] || fail "only these variables found: $found"
     for variable in $found; do
         grep -qE "^\.It Ev (.* )?$variable( |$)" docs/forkmap.7 || missing+=("forkmap.7: $variable")
         [[ $variable != FORKMAP_* ]] || grep -qF "\`$variable\`" README.md || missing+=("README.md: $variable")
     done
+    for variable in $(grep -rhoE 'getenv\("[A-Z_]+"\)' engine kernels cli --include='*.c' | grep -oE '[A-Z_]{2,}' | sort -u); do
+        [ "$variable" = PATH ] || grep -qE "^\.(It )?Ev (.* )?$variable( |$)" docs/forkmap.[17] || missing+=("any page: $variable")
+    done
     [ "${#missing[@]}" -eq 0 ] || fail "not described:" "${missing[@]}"
+    for page in docs/forkmap.[17]; do
+        twice=$(grep -E '^\.It Ev ' "$page" | sort | uniq -d)
+        [ -z "$twice" ] || fail "$page: described twice: $twice"
+    done
 }
 
 name_every_function() {
