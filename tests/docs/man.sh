@@ -11,7 +11,8 @@ fail() {
     exit 1
 }
 
-# What `man` has to say about page $1, without the page. shellcheck disable=SC2069
+# What `man` has to say about page $1, without the page.
+# shellcheck disable=SC2069
 warnings_of() {
     man --warnings -E UTF-8 -l -Tutf8 -Z "$1" 2>&1 >/dev/null
 }

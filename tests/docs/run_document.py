@@ -62,7 +62,8 @@ class Runner:
             return block.language
         if "file" in block.marks:
             return "file"
-        raise Failed(f"a block in no known language ({block.language or 'none given'}) and without a mark")
+        raise Failed(f"a block in no known language ({block.language or 'none given'}) and without a mark; "
+                     "say what it is: tests/docs/blocks.py tells how")
 
     def expect_exit(self, what, want, code, output):
         if code != want:
