@@ -430,6 +430,46 @@ static void test_map_range_of_nearly_all_numbers_starts_with_the_first(void **st
     fm_array_destroy(seen);
 }
 
+/* Rows with gaps are copied; the copies lie as elements of any type may lie. */
+static int expect_aligned(const void *const items[], void *result, void *arg)
+{
+    (void)arg;
+    for (int k = 0; k < 2; k++)
+        if ((uintptr_t)items[k] % 16 != 0)
+            return 1 + k;
+    if ((uintptr_t)result % 16 != 0)
+        return 3;
+    ((double *)result)[0] = ((const double *)items[1])[1];
+    ((double *)result)[1] = ((const unsigned char *)items[0])[2];
+    return 0;
+}
+
+static void test_map_copies_of_rows_with_gaps_are_aligned(void **state)
+{
+    (void)state;
+    enum { N = 50 };
+    fm_pool *two = t_open(2, FM_CALLER_SLEEPS);
+    fm_array *bytes, *numbers, *out;
+    const fm_array_opts *by_columns = FM_ARRAY_OPTS(.order = FM_ORDER_F, .zero = 1);
+    t_expect(fm_array_create(&bytes, FM_U8, 2, T_SHAPE(N, 3), by_columns), 0);
+    t_expect(fm_array_create(&numbers, FM_F64, 2, T_SHAPE(N, 2), by_columns), 0);
+    t_expect(fm_array_create(&out, FM_F64, 2, T_SHAPE(N, 2), by_columns), 0);
+    for (int64_t i = 0; i < N; i++) {
+        *(unsigned char *)fm_array_at(bytes, 2, T_SHAPE(i, 2)) = (unsigned char)i;
+        *(double *)fm_array_at(numbers, 2, T_SHAPE(i, 1)) = 0.5 * (double)i;
+    }
+    fm_array *columns[] = {bytes, numbers};
+    t_expect(fm_pool_starmap(two, expect_aligned, columns, 2, out, NULL), 0);
+    for (int64_t i = 0; i < N; i++) {
+        assert_true(*(double *)fm_array_at(out, 2, T_SHAPE(i, 0)) == 0.5 * (double)i);
+        assert_true(*(double *)fm_array_at(out, 2, T_SHAPE(i, 1)) == (double)i);
+    }
+    fm_array_destroy(bytes);
+    fm_array_destroy(numbers);
+    fm_array_destroy(out);
+    t_destroy(two);
+}
+
 T_MAIN(T_TEST(test_map_rows_of_several_elements_come_packed),
        T_TEST(test_map_fortran_order_rows_come_packed),
        T_TEST(test_map_views_with_negative_strides_run_backwards),
@@ -443,4 +483,5 @@ T_MAIN(T_TEST(test_map_rows_of_several_elements_come_packed),
        T_TEST(test_map_without_output_runs_every_item),
        T_TEST(test_map_rows_of_no_elements_are_still_items),
        T_TEST(test_map_of_more_items_than_grains_misses_none),
-       T_TEST(test_map_range_of_nearly_all_numbers_starts_with_the_first))
+       T_TEST(test_map_range_of_nearly_all_numbers_starts_with_the_first),
+       T_TEST(test_map_copies_of_rows_with_gaps_are_aligned))

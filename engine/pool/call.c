@@ -91,19 +91,8 @@ static const void *row_of(struct fmi_runner *r, int k, int64_t item, int64_t *nu
     const struct fmi_column *column = &plan->in[k];
     if ((plan->unpacked >> k & 1) == 0)
         return column->data + item * column->stride;
-    char *packed = r->packed;
-    for (int i = 0; i < k; i++)
-        packed += r->views[i].row_bytes;
+    char *packed = fmi_runner_packed_row(r, k);
     fmi_row_gather(&r->views[k], column->stride == 0 ? 0 : item, packed);
-    return packed;
-}
-
-/* The packed result row lies behind those of the inputs. */
-static char *packed_result(const struct fmi_runner *r)
-{
-    char *packed = r->packed;
-    for (int i = 0; i < r->plan->n_in; i++)
-        packed += r->views[i].row_bytes;
     return packed;
 }
 
@@ -115,7 +104,7 @@ static int call_item(struct fmi_runner *r, int64_t item)
     int out_has_gaps = plan->unpacked >> FM_MAX_COLUMNS & 1;
     char *result = NULL;
     if (out_has_gaps) {
-        result = packed_result(r);
+        result = fmi_runner_packed_row(r, plan->n_in);
         fmi_row_gather(&r->views[FM_MAX_COLUMNS], item, result); /* it may be in place */
     } else if (plan->out.data != NULL) {
         result = plan->out.data + item * plan->out.stride;

@@ -17,12 +17,27 @@ enum {
 
 /* ---- set-up --------------------------------------------------------------------------------- */
 
+enum { PACKED_ALIGNMENT = 64 }; /* of each row, as of an array in the heap */
+
+/* The packed rows of the inputs follow each other, that of the result comes last. */
+static size_t packed_offset(const struct fmi_runner *r, int k)
+{
+    size_t offset = 0;
+    for (int i = 0; i < k; i++)
+        offset += r->views[i].row_bytes / PACKED_ALIGNMENT * PACKED_ALIGNMENT + PACKED_ALIGNMENT;
+    return offset;
+}
+
+char *fmi_runner_packed_row(const struct fmi_runner *r, int k)
+{
+    return r->packed + packed_offset(r, k);
+}
+
 static size_t packed_bytes(const struct fmi_runner *r)
 {
-    size_t bytes = r->views[FM_MAX_COLUMNS].row_bytes;
-    for (int k = 0; k < r->plan->n_in; k++)
-        bytes += r->views[k].row_bytes;
-    return bytes;
+    size_t result = r->views[FM_MAX_COLUMNS].row_bytes;
+    return packed_offset(r, r->plan->n_in) + result / PACKED_ALIGNMENT * PACKED_ALIGNMENT +
+           PACKED_ALIGNMENT;
 }
 
 /* Item functions see packed rows, and undo copies them: both need to know how the rows lie. */
@@ -41,7 +56,7 @@ static int prepare_rows(struct fmi_runner *r)
         rc = fmi_array_inspect(plan->in[k].array, &r->views[k]);
     if (rc != 0 || !needs_packing)
         return rc;
-    r->packed = malloc(packed_bytes(r) + 1); /* rows may have no bytes */
+    r->packed = aligned_alloc(PACKED_ALIGNMENT, packed_bytes(r));
     return r->packed == NULL ? -ENOMEM : 0;
 }
 

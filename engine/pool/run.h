@@ -51,6 +51,9 @@ void fmi_runner_fini(struct fmi_runner *r);
  */
 int fmi_runner_run(struct fmi_runner *r, int resume);
 
+/* Where a packed copy of the row of in[k] goes; of the result for k = n_in. Aligned as rows in the heap are. */
+char *fmi_runner_packed_row(const struct fmi_runner *r, int k);
+
 /* call.c: runs items [item, end) of the chunk that begins at `begin`, failures included; ends early at `stop`. Returns the first not run. */
 int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end);
 

@@ -362,7 +362,8 @@ typedef struct fm_map_opts {
  *         FM_ETIMEOUT, FM_EOOM (fm_pool_failures() has the records); FM_ECANCELLED; FM_EBROKEN the warden is
  *         gone or workers cannot start; FM_ECLOSED; FM_EFORKED; FM_ECORRUPT; FM_ESTALE, FM_ENOFUNC the workers
  *         cannot load the function's module; `-EINVAL` wrong shapes or options, overlap, arrays outside the
- *         heap (detail); `-EOVERFLOW` a size does not fit 63 bits; `-ENOMEM`, `-ENOSPC`
+ *         heap (detail); `-EOVERFLOW` a size does not fit 63 bits; `-ENOMEM`, `-ENOSPC`; `-ESTALE`, `-EACCES` ... a
+ *         worker cannot map the file of an array (fm_npy_mode)
  * State after an error: rows of items that are done are right, others undefined (FM_IN_PLACE: as before the
  *   map). A `-EINVAL` changed nothing.
  * Policy: a function's non-zero return, crash or timeout is tried again `retries` times. A death that nobody

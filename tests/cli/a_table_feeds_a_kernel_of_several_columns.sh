@@ -3,33 +3,78 @@
 # LABELS: cli
 # A kernel of several columns of numbers takes them from the columns of one file as from files of one column each.
 . "$(dirname "$0")/common.bash"
-python=/usr/bin/python3
-[ -x $python ] || skip "python3 is missing"
-"$FORKMAP" kernels --json >kernels.jsonl || fail "no list of kernels"
-read -r kernel n < <($python - <<'PY'
-import json
-for line in open("kernels.jsonl"):
-    k = json.loads(line)
-    columns = k.get("columns", [])
-    if len(columns) > 1 and all(c["rows"].endswith(":") for c in columns):
-        print(k["name"], len(columns))
-        break
-PY
-)
-[ -n "${kernel:-}" ] || skip "there is no kernel of several columns of numbers"
-header=x0 columns=()
-for ((i = 0; i < n; i++)); do
-    [ "$i" = 0 ] || header+=,x$i
-    { echo "x$i"; seq $((i + 1)) 1 $((i + 50)); } >c$i.csv
+library mix <<'C'
+#include <forkmap/kernel.h>
+#include <stdio.h>
+
+struct context {
+    const char *in[3];
+    int64_t step[3]; /* [bytes]: a column of a table has gaps */
+    double *out;
+};
+
+static double value(const struct context *c, int k, int64_t i)
+{
+    return *(const double *)(const void *)(c->in[k] + i * c->step[k]);
+}
+static void range(int64_t begin, int64_t end, const void *ctx)
+{
+    const struct context *c = ctx;
+    for (int64_t i = begin; i < end; i++)
+        c->out[i] = value(c, 0, i) + 100 * value(c, 1, i) + 10000 * value(c, 2, i);
+}
+static int input(const struct fmk_param *params, fm_array **columns)
+{
+    int e = 0;
+    (void)params;
+    for (int k = 0; k < 3 && e == 0; k++)
+        e = fm_array_arange(&columns[k], FM_F64, 0, 10, 1);
+    return e;
+}
+static int bind(struct fmk_problem *p, const struct fmk_param *params)
+{
+    (void)params;
+    int e = fm_array_create(&p->out, FM_F64, 1, &p->n, NULL);
+    if (e == 0)
+        e = fmk_memory_create(p, sizeof(struct context));
+    if (e != 0)
+        return e;
+    struct context *c = p->ctx;
+    for (int k = 0; k < 3; k++) {
+        c->in[k] = fm_array_data(p->columns[k]);
+        c->step[k] = fm_array_strides(p->columns[k])[0];
+    }
+    c->out = fm_array_data(p->out);
+    return 0;
+}
+static int verify(const struct fmk_problem *p, char *text, size_t cap)
+{
+    (void)p;
+    snprintf(text, cap, "not looked at");
+    return 2;
+}
+static const struct fmk_kernel mix = {
+    .name = "mix", .summary = "mixes three columns", .source = "own", .cost = "4 flop and 32 bytes", .result = "f8: the mix",
+    .n_columns = 3, .grain = 1, .range = range, .default_input = input, .bind = bind, .verify = verify,
+    .columns = {{.name = "a", .dtype = FM_F64}, {.name = "b", .dtype = FM_F64}, {.name = "c", .dtype = FM_F64}}};
+FMK_PLUGIN(&mix);
+C
+columns=()
+for i in 0 1 2; do
+    { echo "x$i"; seq $((i + 1)) $((i + 50)); } >c$i.csv
     columns+=(c$i.csv)
 done
-{ echo "$header"; paste -d , "${columns[@]}" | tail -n +2; } >table.csv
-expect 0 map "$kernel" "${columns[@]}" -o want.npy
-expect 0 map "$kernel" table.csv -o out.npy
+{ echo x0,x1,x2; paste -d , "${columns[@]}" | tail -n +2; } >table.csv
+run_mix() {
+    expect "$1" map mix --load ./mix.so "${@:2}"
+}
+run_mix 0 "${columns[@]}" -o want.npy
+run_mix 0 table.csv -o out.npy
 cmp -s out.npy want.npy || fail "other results from one table"
-expect 0 map "$kernel" table.csv --rows 10:20 -o out.npy
-expect 0 map "$kernel" "${columns[@]}" --rows 10:20 -o want.npy
+[ "$(tail -c 8 out.npy | od -An -t f8 | tr -d ' ')" = 525150 ] || fail "the last row is not 50 + 100*51 + 10000*52"
+run_mix 0 table.csv --rows 10:20 -o out.npy
+run_mix 0 "${columns[@]}" --rows 10:20 -o want.npy
 cmp -s out.npy want.npy || fail "other results from rows of one table"
-expect 2 map "$kernel" table.csv --columns x0 -o bad.npy
-says "$kernel takes $n columns, not 1"
+run_mix 2 table.csv --columns x0 -o bad.npy
+says "mix takes 3 columns, not 1"
 absent bad.npy
