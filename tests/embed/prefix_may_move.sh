@@ -25,6 +25,12 @@ grep -q "with space.*ligand.in" said || fail "which file is bad? $(cat said)"
 # The command through a link, as in /usr/local/bin.
 ln -s "$prefix/bin/forkmap" link
 ./link kernels >/dev/null || fail "the command cannot be run through a link"
+# The module for HDF5 is found, if there is one: it says what is wrong with the file, and not that it is missing.
+if [ -e "$BUILD/lib/forkmap/forkmap_hdf5.so" ] || compgen -G "$BUILD/lib/*/forkmap/forkmap_hdf5.so" >/dev/null; then
+    printf '\x89HDF\r\n\x1a\n and no more' >bad.h5
+    ! "$prefix/bin/forkmap" map blackscholes bad.h5:/x -o x.npy 2>said || fail "it read what is no HDF5 file"
+    ! grep -q 'this build cannot' said || fail "the HDF5 module is not found: $(cat said)"
+fi
 [ -s "$prefix/share/man/man1/forkmap.1" ] || fail "no manual page"
 
 ! grep -rIl -e "$SOURCE" -e "$BUILD" "$prefix" --include='*.pc' --include='*.cmake' --include='*.h' ||

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Makes starter.c: the files of cli/starter as bytes, so that the command needs no files beside it.
-set(starter_text "/* Made by starter.cmake from the files of cli/starter. */\n#include \"starter.h\"\n\n")
+# Makes starter.c: the files of starter/ as bytes, so that the command needs no files beside it.
+set(starter_text "/* Made by starter.cmake from the files of starter/. */\n#include \"starter.h\"\n\n")
 set(starter_entries "")
 foreach(file IN ITEMS my_kernel.c CMakeLists.txt test.sh)
   set(path ${CMAKE_CURRENT_LIST_DIR}/starter/${file}.in)

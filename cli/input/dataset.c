@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* "forkmap_hdf5.so" in the folder of the command. Returns 0 if that is not known. */
+/* The module's path, from where the command lies. Returns 0 if that is not known. */
 static int name_module(char path[PATH_MAX])
 {
-    static const char name[] = "forkmap_hdf5.so";
+    static const char name[] = FMC_MODULES "forkmap_hdf5.so";
     const ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof name);
     if (n <= 0)
         return 0;
