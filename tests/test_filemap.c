@@ -2,7 +2,7 @@
 /* LABELS: fork crash */
 /* TIMEOUT: 40 */
 /* Arrays that are files: one address in all processes, before and after the pool, and what happens when the file or its opener goes. */
-#include "t_pool.h"
+#include "t_filemap.h"
 
 #include "array.h"
 
@@ -15,49 +15,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { N = 20000 };
-
-static const char *path_of(const char *name)
-{
-    static char paths[4][PATH_MAX];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, PATH_MAX, "%s/%s", t_temp_dir(), name);
-    return path;
-}
-
-/* A file of the numbers 0 .. n-1. */
-static const char *numbers(const char *name, int64_t n)
-{
-    const char *path = path_of(name);
-    fm_array *a = t_counted(n);
-    t_expect(fm_npy_save(path, a), 0);
-    fm_array_destroy(a);
-    return path;
-}
-
-static fm_array *load(const char *path, int mode)
-{
-    fm_array *a;
-    t_expect(fm_npy_load(path, mode, &a), 0);
-    return a;
-}
-
-static int triple(const void *item, void *result, void *arg)
-{
-    (void)arg;
-    *(int64_t *)result = 3 * *(const int64_t *)item + 1;
-    return 0;
-}
-
-static void expect_tripled(const fm_array *out)
-{
-    const int64_t *data = fm_array_data(out);
-    for (int64_t i = 0; i < fm_array_len(out); i++)
-        if (data[i] != 3 * i + 1)
-            fail_msg("row %lld is %lld", (long long)i, (long long)data[i]);
-}
 
 static void test_filemap_array_is_what_the_file_holds(void **state)
 {
@@ -410,19 +367,6 @@ static void test_filemap_overwritten_record_is_no_memory_of_ours(void **state)
     fm_array_destroy(in);
 }
 
-static int n_mappings(pid_t pid, const char *part)
-{
-    char path[64], line[PATH_MAX + 128];
-    int n = 0;
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-    FILE *maps = fopen(path, "r");
-    assert_non_null(maps);
-    while (fgets(line, sizeof line, maps) != NULL)
-        n += strstr(line, part) != NULL;
-    fclose(maps);
-    return n;
-}
-
 static void test_filemap_workers_drop_what_is_gone_when_they_map_the_next(void **state)
 {
     (void)state;
@@ -485,100 +429,6 @@ static void test_filemap_table_of_a_process_takes_1024_files_and_says_so(void **
     }
     fm_array *again = load(path, FM_NPY_MAP); /* there is room again */
     fm_array_destroy(again);
-}
-
-/* ---- what stray writes must not do to the host ---- */
-
-static void test_filemap_two_mappings_of_one_file_overlap(void **state)
-{
-    (void)state;
-    const char *path = numbers("a.npy", N);
-    fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
-    fm_array *in = load(path, FM_NPY_MAP), *out = load(path, FM_NPY_MAP_WRITE), *rest, *begin;
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), -EINVAL);
-    assert_non_null(strstr(fm_error_detail(), "overlap"));
-    t_expect(fm_array_view(&begin, in, &(fm_slice){0, N / 2, 1}), 0);
-    t_expect(fm_array_view(&rest, out, &(fm_slice){N / 2, N, 1}), 0);
-    t_expect(fm_pool_map(pool, triple, begin, rest, NULL), 0); /* other parts of it */
-    fm_array_destroy(in);
-    fm_array_destroy(out);
-    fm_array_destroy(begin);
-    fm_array_destroy(rest);
-    t_destroy(pool);
-}
-
-static void test_filemap_zeroed_record_leaves_the_openers_memory(void **state)
-{
-    (void)state;
-    fm_array *a = load(numbers("a.npy", N), FM_NPY_MAP);
-    const int64_t *data = fm_array_data(a);
-    struct fmi_file_shm good = a->buffer->file;
-    a->buffer->file.serial = 0;
-    fm_array *b = load(numbers("b.npy", N), FM_NPY_MAP); /* looks what is dead */
-    assert_int_equal(data[N - 1], N - 1);
-    a->buffer->file = good;
-    fm_array_destroy(a);
-    fm_array_destroy(b);
-}
-
-static void test_filemap_record_that_names_another_mapping_frees_its_own(void **state)
-{
-    (void)state;
-    fm_array *a = load(numbers("a.npy", N), FM_NPY_MAP), *b = load(numbers("b.npy", N), FM_NPY_MAP);
-    const int64_t *data = fm_array_data(b);
-    a->buffer->file = b->buffer->file;
-    a->buffer->data = b->buffer->data;
-    a->data = b->data;
-    fm_array_destroy(a);
-    assert_int_equal(data[N - 1], N - 1);
-    fm_array_destroy(b);
-}
-
-static void test_filemap_record_cannot_make_a_mapping_writable(void **state)
-{
-    (void)state;
-    fm_pool *pool = t_open(1, FM_CALLER_WORKS);
-    fm_array *in = t_counted(N), *out = load(numbers("a.npy", N), FM_NPY_MAP);
-    out->buffer->file.is_writable = 1;
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), -EINVAL);
-    fm_array_destroy(in);
-    fm_array_destroy(out);
-    t_destroy(pool);
-}
-
-static void test_filemap_record_cannot_map_at_other_addresses(void **state)
-{
-    (void)state;
-    fm_array *a = load(numbers("a.npy", N), FM_NPY_MAP);
-    struct fmi_array_view view;
-    struct fmi_file_shm good = a->buffer->file;
-    char *data = a->data;
-    a->buffer->file.serial += 1000;
-    a->buffer->file.base = (char *)0x10000;
-    a->buffer->data = a->data = (char *)0x10000 + 128;
-    assert_int_equal(fmi_array_inspect(a, &view), FM_ECORRUPT);
-    assert_int_equal(n_mappings(getpid(), "00010000-"), 0);
-    a->buffer->file = good;
-    a->buffer->data = a->data = data;
-    fm_array_destroy(a);
-}
-
-static void test_filemap_overwritten_descriptor_is_not_followed(void **state)
-{
-    (void)state;
-    fm_array *a = load(numbers("a.npy", N), FM_NPY_MAP), *large = t_vector(FM_I64, N);
-    struct fmi_array_view view;
-    struct fmi_buffer_shm *buffer = a->buffer;
-    char *data = a->data;
-    a->buffer = (struct fmi_buffer_shm *)64; /* nowhere */
-    assert_ptr_equal(fm_array_data(a), data);
-    assert_int_equal(fmi_array_inspect(a, &view), FM_ECORRUPT);
-    a->buffer = fm_array_data(large); /* in the heap, and no record */
-    assert_ptr_equal(fm_array_data(a), data);
-    assert_int_equal(fmi_array_inspect(a, &view), FM_ECORRUPT);
-    a->buffer = buffer;
-    fm_array_destroy(a);
-    fm_array_destroy(large);
 }
 
 /* ---- ends ---- */
@@ -678,12 +528,6 @@ T_MAIN(T_TEST(test_filemap_array_is_what_the_file_holds),
        T_TEST(test_filemap_workers_drop_what_is_gone_when_they_map_the_next),
        T_TEST(test_filemap_function_reaches_a_file_that_is_no_column),
        T_TEST(test_filemap_table_of_a_process_takes_1024_files_and_says_so),
-       T_TEST(test_filemap_two_mappings_of_one_file_overlap),
-       T_TEST(test_filemap_zeroed_record_leaves_the_openers_memory),
-       T_TEST(test_filemap_record_that_names_another_mapping_frees_its_own),
-       T_TEST(test_filemap_record_cannot_make_a_mapping_writable),
-       T_TEST(test_filemap_record_cannot_map_at_other_addresses),
-       T_TEST(test_filemap_overwritten_descriptor_is_not_followed),
        T_TEST(test_filemap_writer_that_could_not_be_mapped_is_as_it_was),
        T_TEST(test_filemap_array_of_a_worker_that_ended_can_be_destroyed),
        T_TEST(test_filemap_processes_of_a_pool_let_go_of_a_file_that_is_gone))
