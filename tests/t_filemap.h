@@ -11,7 +11,7 @@
 
 enum { N = 20000 };
 
-static inline const char *path_of(const char *name)
+static inline const char *t_path_of(const char *name)
 {
     static char paths[4][PATH_MAX];
     static int next;
@@ -21,30 +21,30 @@ static inline const char *path_of(const char *name)
 }
 
 /* A file of the numbers 0 .. n-1. */
-static inline const char *numbers(const char *name, int64_t n)
+static inline const char *t_numbers(const char *name, int64_t n)
 {
-    const char *path = path_of(name);
+    const char *path = t_path_of(name);
     fm_array *a = t_counted(n);
     t_expect(fm_npy_save(path, a), 0);
     fm_array_destroy(a);
     return path;
 }
 
-static inline fm_array *load(const char *path, int mode)
+static inline fm_array *t_load(const char *path, int mode)
 {
     fm_array *a;
     t_expect(fm_npy_load(path, mode, &a), 0);
     return a;
 }
 
-static inline int triple(const void *item, void *result, void *arg)
+static inline int t_triple(const void *item, void *result, void *arg)
 {
     (void)arg;
     *(int64_t *)result = 3 * *(const int64_t *)item + 1;
     return 0;
 }
 
-static inline void expect_tripled(const fm_array *out)
+static inline void t_expect_tripled(const fm_array *out)
 {
     const int64_t *data = fm_array_data(out);
     for (int64_t i = 0; i < fm_array_len(out); i++)
@@ -52,7 +52,7 @@ static inline void expect_tripled(const fm_array *out)
             fail_msg("row %lld is %lld", (long long)i, (long long)data[i]);
 }
 
-static inline int n_mappings(pid_t pid, const char *part)
+static inline int t_n_mappings(pid_t pid, const char *part)
 {
     char path[64], line[PATH_MAX + 128];
     int n = 0;

@@ -19,8 +19,8 @@
 static void test_filemap_array_is_what_the_file_holds(void **state)
 {
     (void)state;
-    const char *path = numbers("in.npy", N);
-    fm_array *mapped = load(path, FM_NPY_MAP), *copy = load(path, FM_NPY_READ);
+    const char *path = t_numbers("in.npy", N);
+    fm_array *mapped = t_load(path, FM_NPY_MAP), *copy = t_load(path, FM_NPY_READ);
     assert_int_equal(fm_array_len(mapped), N);
     assert_int_equal(fm_array_dtype(mapped), FM_I64);
     assert_memory_equal(fm_array_data(mapped), fm_array_data(copy), N * sizeof(int64_t));
@@ -33,7 +33,7 @@ static void test_filemap_raw_file_in_fortran_order_is_mapped_as_it_lies(void **s
 {
     (void)state;
     const float columns[6] = {1, 2, 3, 10, 20, 30}; /* 3 rows of 2 */
-    const char *path = path_of("in.bin");
+    const char *path = t_path_of("in.bin");
     fm_array *a;
     t_write_file(path, columns, sizeof columns);
     t_expect(fm_raw_open(path, "raw:f4:3x2:F", FM_NPY_MAP, &a), 0);
@@ -44,21 +44,21 @@ static void test_filemap_raw_file_in_fortran_order_is_mapped_as_it_lies(void **s
 
 static void map_files(fm_pool *pool)
 {
-    fm_array *in = load(path_of("in.npy"), FM_NPY_MAP), *out;
-    t_expect(fm_npy_create(path_of("out.npy"), FM_I64, 1, T_SHAPE(N), &out), 0);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), 0);
-    expect_tripled(out);
+    fm_array *in = t_load(t_path_of("in.npy"), FM_NPY_MAP), *out;
+    t_expect(fm_npy_create(t_path_of("out.npy"), FM_I64, 1, T_SHAPE(N), &out), 0);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), 0);
+    t_expect_tripled(out);
     fm_array_destroy(in);
     fm_array_destroy(out);
-    out = load(path_of("out.npy"), FM_NPY_READ);
-    expect_tripled(out);
+    out = t_load(t_path_of("out.npy"), FM_NPY_READ);
+    t_expect_tripled(out);
     fm_array_destroy(out);
 }
 
 static void test_filemap_files_mapped_after_the_pool_are_there_in_workers(void **state)
 {
     (void)state;
-    numbers("in.npy", N);
+    t_numbers("in.npy", N);
     for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++)
         for (int workers = 1; workers <= 3; workers++) {
             fm_pool *pool = t_open(workers, caller);
@@ -71,11 +71,11 @@ static void test_filemap_files_mapped_after_the_pool_are_there_in_workers(void *
 static void test_filemap_files_mapped_before_the_pool_are_inherited(void **state)
 {
     (void)state;
-    fm_array *in = load(numbers("in.npy", N), FM_NPY_MAP), *out;
-    t_expect(fm_npy_create(path_of("out.npy"), FM_I64, 1, T_SHAPE(N), &out), 0);
+    fm_array *in = t_load(t_numbers("in.npy", N), FM_NPY_MAP), *out;
+    t_expect(fm_npy_create(t_path_of("out.npy"), FM_I64, 1, T_SHAPE(N), &out), 0);
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), 0);
-    expect_tripled(out);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), 0);
+    t_expect_tripled(out);
     t_destroy(pool);
     fm_array_destroy(in);
     fm_array_destroy(out);
@@ -85,10 +85,11 @@ static void test_filemap_views_map_as_their_base_does(void **state)
 {
     (void)state;
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
-    fm_array *base = load(numbers("in.npy", N), FM_NPY_MAP), *view, *out = t_vector(FM_I64, N / 2);
+    fm_array *base = t_load(t_numbers("in.npy", N), FM_NPY_MAP), *view,
+             *out = t_vector(FM_I64, N / 2);
     t_expect(fm_array_view(&view, base, &(fm_slice){N - 1, -1, -2}), 0);
     fm_array_destroy(base); /* the view keeps the file */
-    t_expect(fm_pool_map(pool, triple, view, out, NULL), 0);
+    t_expect(fm_pool_map(pool, t_triple, view, out, NULL), 0);
     const int64_t *data = fm_array_data(out);
     for (int64_t i = 0; i < N / 2; i++)
         assert_int_equal(data[i], 3 * (N - 1 - 2 * i) + 1);
@@ -109,9 +110,9 @@ static int increment(const void *item, void *result, void *arg)
 static void test_filemap_in_place_is_exact_over_deaths_of_workers(void **state)
 {
     (void)state;
-    const char *path = numbers("in.npy", N);
+    const char *path = t_numbers("in.npy", N);
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
-    fm_array *a = load(path, FM_NPY_MAP_WRITE), *deaths = t_vector(FM_I64, 1);
+    fm_array *a = t_load(path, FM_NPY_MAP_WRITE), *deaths = t_vector(FM_I64, 1);
     *(int64_t *)fm_array_data(deaths) = 3;
     t_expect(
         fm_pool_map(pool, increment, a, a,
@@ -121,7 +122,7 @@ static void test_filemap_in_place_is_exact_over_deaths_of_workers(void **state)
     fm_array_destroy(a);
     fm_array_destroy(deaths);
     t_destroy(pool);
-    a = load(path, FM_NPY_READ);
+    a = t_load(path, FM_NPY_READ);
     for (int64_t i = 0; i < N; i++)
         assert_int_equal(((int64_t *)fm_array_data(a))[i], i + 1);
     fm_array_destroy(a);
@@ -140,7 +141,7 @@ static void test_filemap_write_into_a_file_mapped_to_read_is_a_crash_of_the_item
 {
     (void)state;
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
-    fm_array *in = load(numbers("in.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
+    fm_array *in = t_load(t_numbers("in.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
     fm_failure failure;
     t_expect(fm_pool_map(pool, write_into_input, in, out, NULL), FM_ECRASHED);
     assert_int_equal(fm_pool_failures(pool, &failure, 1), 1);
@@ -156,10 +157,10 @@ static void test_filemap_file_mapped_to_read_is_refused_as_output(void **state)
 {
     (void)state;
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
-    fm_array *in = t_counted(N), *out = load(numbers("out.npy", N), FM_NPY_MAP);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), -EINVAL);
+    fm_array *in = t_counted(N), *out = t_load(t_numbers("out.npy", N), FM_NPY_MAP);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), -EINVAL);
     assert_non_null(strstr(fm_error_detail(), "FM_NPY_MAP_WRITE"));
-    t_expect(fm_pool_map(pool, triple, out, out, FM_MAP_OPTS(.flags = FM_IN_PLACE)), -EINVAL);
+    t_expect(fm_pool_map(pool, t_triple, out, out, FM_MAP_OPTS(.flags = FM_IN_PLACE)), -EINVAL);
     fm_array_destroy(in);
     fm_array_destroy(out);
     t_destroy(pool);
@@ -170,8 +171,8 @@ static void test_filemap_mapped_status_is_refused(void **state)
     (void)state;
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
     fm_array *in = t_counted(10), *out = t_vector(FM_I64, 10), *status;
-    t_expect(fm_npy_create(path_of("status.npy"), FM_U8, 1, T_SHAPE(10), &status), 0);
-    t_expect(fm_pool_map(pool, triple, in, out, FM_MAP_OPTS(.status = status)), -EINVAL);
+    t_expect(fm_npy_create(t_path_of("status.npy"), FM_U8, 1, T_SHAPE(10), &status), 0);
+    t_expect(fm_pool_map(pool, t_triple, in, out, FM_MAP_OPTS(.status = status)), -EINVAL);
     fm_array_destroy(in);
     fm_array_destroy(out);
     fm_array_destroy(status);
@@ -183,8 +184,8 @@ static void expect_items_lost(fm_pool *pool, fm_array *in)
 {
     fm_array *out = t_vector(FM_I64, N);
     fm_failure failure;
-    assert_int_equal(truncate(path_of("in.npy"), 4096), 0);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), FM_ECRASHED);
+    assert_int_equal(truncate(t_path_of("in.npy"), 4096), 0);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), FM_ECRASHED);
     assert_int_equal(fm_pool_failures(pool, &failure, 1), 1);
     assert_int_equal(failure.item, (4096 - 128) / 8); /* the first past the page that is left */
     assert_int_equal(failure.signal, SIGBUS);
@@ -197,8 +198,8 @@ static void test_filemap_file_cut_while_mapped_is_a_crash_of_the_items_that_are_
 {
     (void)state;
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
-    fm_array *in = load(numbers("in.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), 0);
+    fm_array *in = t_load(t_numbers("in.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), 0);
     fm_array_destroy(out);
     expect_items_lost(pool, in);
 }
@@ -207,8 +208,8 @@ static void test_filemap_file_cut_before_a_worker_maps_it_is_the_same_crash(void
 {
     (void)state;
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
-    expect_items_lost(pool, load(numbers("in.npy", N), FM_NPY_MAP));
-    fm_array *in = load(numbers("in.npy", N), FM_NPY_MAP);
+    expect_items_lost(pool, t_load(t_numbers("in.npy", N), FM_NPY_MAP));
+    fm_array *in = t_load(t_numbers("in.npy", N), FM_NPY_MAP);
     expect_items_lost(t_open(1, FM_CALLER_SLEEPS), in);
 }
 
@@ -216,7 +217,7 @@ static void test_filemap_what_cannot_be_mapped_says_why(void **state)
 {
     (void)state;
     fm_array *a;
-    const char *path = path_of("big.npy");
+    const char *path = t_path_of("big.npy");
     char file[128 + 16] = "\x93NUMPY\x01\x00\x76\x00{'descr': '>i8', 'fortran_order': False, "
                           "'shape': (2,), }";
     for (size_t i = 10 + strlen(file + 10); i < 127; i++)
@@ -238,7 +239,7 @@ static void test_filemap_what_cannot_be_mapped_says_why(void **state)
     assert_non_null(strstr(fm_error_detail(), "multiple of 16"));
     t_expect(fm_npy_load(path, 4, &a), -EINVAL);
     t_expect(fm_npy_load(path, 0, &a), -EINVAL);
-    t_expect(fm_npy_load(path_of("none.npy"), FM_NPY_MAP, &a), -ENOENT);
+    t_expect(fm_npy_load(t_path_of("none.npy"), FM_NPY_MAP, &a), -ENOENT);
     t_expect(fm_npy_create("/dev/null", FM_F64, 1, T_SHAPE(4), &a), -ENOTSUP);
     assert_null(a);
 }
@@ -247,9 +248,9 @@ static void test_filemap_array_without_elements_needs_no_mapping(void **state)
 {
     (void)state;
     fm_array *a;
-    t_expect(fm_npy_create(path_of("none.npy"), FM_F64, 2, T_SHAPE(0, 3), &a), 0);
+    t_expect(fm_npy_create(t_path_of("none.npy"), FM_F64, 2, T_SHAPE(0, 3), &a), 0);
     fm_array_destroy(a);
-    a = load(path_of("none.npy"), FM_NPY_MAP);
+    a = t_load(t_path_of("none.npy"), FM_NPY_MAP);
     assert_int_equal(fm_array_len(a), 0);
     assert_int_equal(fm_array_shape(a)[1], 3);
     fm_array_destroy(a);
@@ -260,16 +261,16 @@ static void test_filemap_created_file_is_there_at_full_size_and_reads_zero(void 
     (void)state;
     fm_array *a, *seen;
     struct stat st;
-    const char *path = path_of("out.npy");
+    const char *path = t_path_of("out.npy");
     t_expect(fm_npy_create(path, FM_F32, 2, T_SHAPE(1000, 3), &a), 0);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, 128 + 12000);
-    seen = load(path, FM_NPY_READ);
+    seen = t_load(path, FM_NPY_READ);
     for (int i = 0; i < 3000; i++)
         assert_true(((float *)fm_array_data(seen))[i] == 0);
     fm_array_destroy(seen);
     ((float *)fm_array_data(a))[2999] = 5;
-    seen = load(path, FM_NPY_READ);
+    seen = t_load(path, FM_NPY_READ);
     assert_true(((float *)fm_array_data(seen))[2999] == 5);
     fm_array_destroy(seen);
     fm_array_destroy(a);
@@ -278,19 +279,19 @@ static void test_filemap_created_file_is_there_at_full_size_and_reads_zero(void 
 static void test_filemap_reserved_file_shows_nothing_until_commit(void **state)
 {
     (void)state;
-    const char *path = path_of("out.npy");
+    const char *path = t_path_of("out.npy");
     fm_npy_writer *w;
     fm_array *out, *again, *in = t_counted(N);
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     t_expect(fm_npy_reserve(path, FM_I64, 1, T_SHAPE(N), &w), 0);
     t_expect(fm_npy_map_reserved(w, &out), 0);
     t_expect(fm_npy_map_reserved(w, &again), -EINVAL);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), 0);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), 0);
     assert_int_equal(access(path, F_OK), -1);
     t_expect(fm_npy_commit(w, out), 0);
     fm_array_destroy(out);
-    out = load(path, FM_NPY_READ);
-    expect_tripled(out);
+    out = t_load(path, FM_NPY_READ);
+    t_expect_tripled(out);
     fm_array_destroy(out);
     fm_array_destroy(in);
     t_destroy(pool);
@@ -299,7 +300,7 @@ static void test_filemap_reserved_file_shows_nothing_until_commit(void **state)
 static void test_filemap_reserved_file_takes_its_own_array_only_and_abandon_leaves_nothing(void **s)
 {
     (void)s;
-    const char *path = path_of("out.npy");
+    const char *path = t_path_of("out.npy");
     fm_npy_writer *w;
     fm_array *out, *other = t_counted(10);
     t_expect(fm_npy_reserve(path, FM_I64, 1, T_SHAPE(10), &w), 0);
@@ -318,12 +319,12 @@ static void test_filemap_reserved_file_takes_its_own_array_only_and_abandon_leav
 static void test_filemap_removed_file_is_still_there_for_workers(void **state)
 {
     (void)state;
-    const char *path = numbers("in.npy", N);
+    const char *path = t_numbers("in.npy", N);
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
-    fm_array *in = load(path, FM_NPY_MAP), *out = t_vector(FM_I64, N);
+    fm_array *in = t_load(path, FM_NPY_MAP), *out = t_vector(FM_I64, N);
     assert_int_equal(unlink(path), 0);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), 0);
-    expect_tripled(out);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), 0);
+    t_expect_tripled(out);
     fm_array_destroy(in);
     fm_array_destroy(out);
     t_destroy(pool);
@@ -334,15 +335,15 @@ static void test_filemap_descriptor_that_became_another_file_is_refused(void **s
 {
     (void)state;
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
-    fm_array *in = load(numbers("in.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
-    int fd = in->buffer->file.fd, kept = dup(fd), other = open(numbers("b.npy", N), O_RDONLY);
+    fm_array *in = t_load(t_numbers("in.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
+    int fd = in->buffer->file.fd, kept = dup(fd), other = open(t_numbers("b.npy", N), O_RDONLY);
     assert_int_equal(dup2(other, fd), fd);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), -ESTALE);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), -ESTALE);
     assert_int_equal(dup2(kept, fd), fd);
     close(kept);
     close(other);
-    t_expect(fm_pool_map(pool, triple, in, out, NULL), 0); /* and the pool goes on */
-    expect_tripled(out);
+    t_expect(fm_pool_map(pool, t_triple, in, out, NULL), 0); /* and the pool goes on */
+    t_expect_tripled(out);
     fm_array_destroy(in);
     fm_array_destroy(out);
     t_destroy(pool);
@@ -351,7 +352,7 @@ static void test_filemap_descriptor_that_became_another_file_is_refused(void **s
 static void test_filemap_overwritten_record_is_no_memory_of_ours(void **state)
 {
     (void)state;
-    fm_array *in = load(numbers("in.npy", N), FM_NPY_MAP);
+    fm_array *in = t_load(t_numbers("in.npy", N), FM_NPY_MAP);
     struct fmi_array_view view;
     struct fmi_file_shm good = in->buffer->file;
     char *data = in->buffer->data;
@@ -370,18 +371,18 @@ static void test_filemap_overwritten_record_is_no_memory_of_ours(void **state)
 static void test_filemap_workers_drop_what_is_gone_when_they_map_the_next(void **state)
 {
     (void)state;
-    const char *path = numbers("in.npy", N);
+    const char *path = t_numbers("in.npy", N);
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
     fm_array *out = t_vector(FM_I64, N);
     fm_worker_info info;
     t_expect(fm_pool_worker(pool, 0, &info), 0);
     for (int i = 0; i < 50; i++) {
-        fm_array *in = load(path, FM_NPY_MAP);
-        t_expect(fm_pool_map(pool, triple, in, out, NULL), 0);
-        assert_int_equal(n_mappings(info.pid, "in.npy"), 1);
+        fm_array *in = t_load(path, FM_NPY_MAP);
+        t_expect(fm_pool_map(pool, t_triple, in, out, NULL), 0);
+        assert_int_equal(t_n_mappings(info.pid, "in.npy"), 1);
         fm_array_destroy(in);
     }
-    assert_int_equal(n_mappings(getpid(), "in.npy"), 0);
+    assert_int_equal(t_n_mappings(getpid(), "in.npy"), 0);
     fm_array_destroy(out);
     t_destroy(pool);
 }
@@ -398,7 +399,7 @@ static void test_filemap_function_reaches_a_file_that_is_no_column(void **state)
     (void)state;
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     fm_array *in = t_counted(N), *out = t_vector(FM_I64, N);
-    fm_array *a = load(numbers("table.npy", N), FM_NPY_MAP);
+    fm_array *a = t_load(t_numbers("table.npy", N), FM_NPY_MAP);
     t_expect(fm_pool_map(pool, read_elsewhere, in, out,
                          FM_MAP_OPTS(.arg = (void *)&a, .arg_bytes = sizeof a)),
              0);
@@ -415,7 +416,7 @@ static void test_filemap_table_of_a_process_takes_1024_files_and_says_so(void **
     enum { MOST = 1024 };
     static fm_array *a[MOST + 1];
     struct rlimit files = {MOST + 64, MOST + 64};
-    const char *path = numbers("in.npy", 4);
+    const char *path = t_numbers("in.npy", 4);
     if (setrlimit(RLIMIT_NOFILE, &files) != 0)
         t_skip("the right to open 1088 files");
     int n = 0;
@@ -427,7 +428,7 @@ static void test_filemap_table_of_a_process_takes_1024_files_and_says_so(void **
         assert_int_equal(((const int64_t *)fm_array_data(a[i]))[3], 3);
         fm_array_destroy(a[i]);
     }
-    fm_array *again = load(path, FM_NPY_MAP); /* there is room again */
+    fm_array *again = t_load(path, FM_NPY_MAP); /* there is room again */
     fm_array_destroy(again);
 }
 
@@ -439,7 +440,7 @@ static void test_filemap_writer_that_could_not_be_mapped_is_as_it_was(void **sta
     fm_npy_writer *w;
     fm_array *heap = t_counted(1000), *out;
     struct rlimit files, none = {0};
-    t_expect(fm_npy_reserve(path_of("out.npy"), FM_I64, 1, T_SHAPE(1000), &w), 0);
+    t_expect(fm_npy_reserve(t_path_of("out.npy"), FM_I64, 1, T_SHAPE(1000), &w), 0);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
     none.rlim_max = files.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
@@ -448,7 +449,7 @@ static void test_filemap_writer_that_could_not_be_mapped_is_as_it_was(void **sta
     assert_true(code == -EMFILE || code == -EINVAL);
     assert_null(out);
     t_expect(fm_npy_commit(w, heap), 0);
-    out = load(path_of("out.npy"), FM_NPY_READ);
+    out = t_load(t_path_of("out.npy"), FM_NPY_READ);
     assert_memory_equal(fm_array_data(out), fm_array_data(heap), 1000 * sizeof(int64_t));
     fm_array_destroy(out);
     fm_array_destroy(heap);
@@ -464,7 +465,7 @@ static void test_filemap_array_of_a_worker_that_ended_can_be_destroyed(void **st
 {
     (void)state;
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s", numbers("a.npy", N));
+    snprintf(path, sizeof path, "%s", t_numbers("a.npy", N));
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
     fm_array *in = t_counted(1), *out = t_vector(FM_I64, 1);
     t_expect(fm_pool_map(pool, load_here, in, out,
@@ -474,7 +475,7 @@ static void test_filemap_array_of_a_worker_that_ended_can_be_destroyed(void **st
     t_destroy(pool);
     assert_null(fm_array_data(made)); /* who opened the file is gone */
     pool = t_open(1, FM_CALLER_SLEEPS);
-    t_expect(fm_pool_map(pool, triple, made, tripled, NULL), -ESTALE);
+    t_expect(fm_pool_map(pool, t_triple, made, tripled, NULL), -ESTALE);
     assert_int_equal(fm_array_lock(made, FM_NOWAIT), 0);
     assert_int_equal(fm_array_unlock(made), 0);
     fm_array_destroy(made);
@@ -488,19 +489,19 @@ static void test_filemap_array_of_a_worker_that_ended_can_be_destroyed(void **st
 static void test_filemap_processes_of_a_pool_let_go_of_a_file_that_is_gone(void **state)
 {
     (void)state;
-    fm_array *in = load(numbers("a.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
+    fm_array *in = t_load(t_numbers("a.npy", N), FM_NPY_MAP), *out = t_vector(FM_I64, N);
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
     fm_worker_info info;
     t_expect(fm_pool_worker(pool, 0, &info), 0);
-    assert_int_equal(n_mappings(info.pid, "a.npy"), 1);
+    assert_int_equal(t_n_mappings(info.pid, "a.npy"), 1);
     fm_array_destroy(in);
     in = t_counted(N);
     /* A time limit wakes the warden, too. */
-    t_expect(fm_pool_map(pool, triple, in, out, FM_MAP_OPTS(.item_timeout = FM_SECONDS(5))), 0);
-    for (int i = 0; i < 1000 && n_mappings(info.pid, "a.npy") > 0; i++)
+    t_expect(fm_pool_map(pool, t_triple, in, out, FM_MAP_OPTS(.item_timeout = FM_SECONDS(5))), 0);
+    for (int i = 0; i < 1000 && t_n_mappings(info.pid, "a.npy") > 0; i++)
         t_sleep_ms(1);
-    assert_int_equal(n_mappings(info.pid, "a.npy"), 0);
-    assert_int_equal(n_mappings(fm_pool_warden_pid(pool), "a.npy"), 0);
+    assert_int_equal(t_n_mappings(info.pid, "a.npy"), 0);
+    assert_int_equal(t_n_mappings(fm_pool_warden_pid(pool), "a.npy"), 0);
     fm_array_destroy(in);
     fm_array_destroy(out);
     t_destroy(pool);
