@@ -6,6 +6,7 @@
 #include "array.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void test_filemap_two_mappings_of_one_file_overlap(void **state)
@@ -77,7 +78,7 @@ static void test_filemap_record_cannot_map_at_other_addresses(void **state)
     a->buffer->file.base = (char *)0x10000;
     a->buffer->data = a->data = (char *)0x10000 + 128;
     assert_int_equal(fmi_array_inspect(a, &view), FM_ECORRUPT);
-    assert_int_equal(t_n_mappings(getpid(), "00010000-"), 0);
+    assert_int_equal(msync((void *)0x10000, 4096, MS_ASYNC), -1); /* nothing lies there */
     a->buffer->file = good;
     a->buffer->data = a->data = data;
     fm_array_destroy(a);
