@@ -116,6 +116,8 @@ static error_t parse_map(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = o;
         return 0;
     case KEY_OUT:
+        if (o->out_spec != NULL)
+            argp_error(state, "--out %s: given twice", arg);
         o->out_spec = arg;
         return 0;
     case KEY_CHUNK_FN:

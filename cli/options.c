@@ -224,6 +224,8 @@ static error_t parse_results(int key, char *arg, struct argp_state *state)
     struct fmc_options *o = state->input;
     switch (key) {
     case 'o':
+        if (o->output != NULL)
+            argp_error(state, "-o %s: given twice", arg);
         o->output = arg;
         return 0;
     case 'q':
@@ -245,6 +247,7 @@ static error_t parse_results(int key, char *arg, struct argp_state *state)
         o->compare = 1;
         return 0;
     case KEY_REPEATS:
+        o->has_repeats = 1;
         o->repeats = (int)fmc_value_whole(state, "--repeats", arg, 1, 10000);
         return 0;
     case KEY_PROGRESS:
@@ -280,8 +283,16 @@ static void check_output_name(const char *path, const struct argp_state *state)
     }
 }
 
+int fmc_options_writes_stdout(const struct fmc_options *o)
+{
+    return (o->output != NULL && is_stdout(o->output)) ||
+           (o->failures != NULL && is_stdout(o->failures));
+}
+
 static void check_together(const struct fmc_options *o, const struct argp_state *state)
 {
+    if (o->has_repeats && !o->compare)
+        argp_error(state, "--repeats is for --compare; --repeat N maps the rows N times over");
     if (o->map.max_failures > 0 && o->map.on_error != FM_ON_ERROR_CONTINUE)
         argp_error(state, "--max-failures needs --on-error continue");
     if (o->output != NULL)

@@ -28,12 +28,15 @@ struct fmc_options {
     int chunk_fn, star;
     int expression;   /* -e: `function` is its text */
     int print_source; /* of the expression, instead of a map */
-    int verify, compare, repeats;
+    int verify, compare, repeats, has_repeats;
     int json, quiet, progress; /* progress: an fmc_show */
 };
 
 /* Its parser takes a struct fmc_options as input. */
 extern const struct argp fmc_options_argp;
+
+/* 1 if results or records go to the standard output, where nothing else may stand then. */
+int fmc_options_writes_stdout(const struct fmc_options *o);
 
 /* Defaults; `argc` bounds the number of --arg and --load. Returns 0 or -ENOMEM; to be ended in any case. */
 int fmc_options_init(struct fmc_options *o, int argc);

@@ -18,6 +18,10 @@ add_custom_command(
   COMMENT "Joining the floors for libforkmap.a"
   COMMAND_EXPAND_LISTS VERBATIM)
 add_library(forkmap_archive STATIC ${whole})
+# The objects are named by DEPENDS, but with Makefiles only targets can wait for other targets.
+foreach(floor IN LISTS FORKMAP_FLOORS)
+  add_dependencies(forkmap_archive floor_${floor})
+endforeach()
 set_source_files_properties(${whole} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
 set_target_properties(forkmap_archive PROPERTIES LINKER_LANGUAGE C OUTPUT_NAME forkmap
                                                  EXPORT_NAME forkmap_static)

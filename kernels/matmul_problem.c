@@ -63,6 +63,9 @@ static int load_b(fm_array **b, const struct fmk_matmul_ctx *m, const struct fmk
 {
     char what[64];
     const char *path = fmk_param_text(params, "b");
+    if (path[0] == '\0')
+        return fmk_error(-EINVAL,
+                         "b is missing: the matrix that A is multiplied by, as in --arg b=b.npy");
     int e = fmk_array_load("b", path, 2, (const fm_dtype[]){FM_F64, 0}, b);
     if (e != 0)
         return e;

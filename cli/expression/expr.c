@@ -278,6 +278,42 @@ static int check_pointers(const struct reader *r)
     return FMC_DONE;
 }
 
+/* The value of a product or shift of whole numbers that begins at token i; its last token in *end. -1: beyond 2^62. */
+static int64_t value_of_chain(const struct reader *r, int i, int *end)
+{
+    int64_t value = strtoll(r->e->text + r->tokens[i].begin, NULL, 10);
+    for (*end = i; *end + 2 < r->n_tokens && r->tokens[*end + 2].kind == WHOLE_NUMBER; *end += 2) {
+        const int64_t next = strtoll(r->e->text + r->tokens[*end + 2].begin, NULL, 10);
+        const int is_shift = is_token(r, *end + 1, "<<");
+        if (!is_shift && !is_token(r, *end + 1, "*"))
+            break;
+        const int64_t factor = !is_shift ? next : next < 62 ? INT64_C(1) << next : INT64_MAX;
+        if (__builtin_mul_overflow(value, factor, &value))
+            return -1;
+    }
+    return value;
+}
+
+/* Whole numbers are C's ints: products of them wrap around at 2^31, where a user means the number. */
+static int check_products(const struct reader *r)
+{
+    for (int i = 0, end = 0; i < r->n_tokens; i = end + 1) {
+        end = i;
+        if (r->tokens[i].kind != WHOLE_NUMBER || (i > 0 && is_token(r, i - 1, "[")))
+            continue;
+        if (strtoll(r->e->text + r->tokens[i].begin, NULL, 10) == INT64_MAX) /* or it saturates */
+            return fmc_expr_refuse(r->e, r->tokens[i].begin,
+                                   "with a point it is a double, as in 1e20 or 1.0",
+                                   "whole numbers in C end at %lld", (long long)INT64_MAX);
+        const int64_t value = value_of_chain(r, i, &end);
+        if (end > i && (value < 0 || value > INT32_MAX))
+            return fmc_expr_refuse(r->e, r->tokens[i].begin,
+                                   "write one of them with a point, as in 100000.0*100000",
+                                   "whole numbers in C end at %d", INT32_MAX);
+    }
+    return FMC_DONE;
+}
+
 /* 1/2 is no half, and 2^3 no power: nobody means what C makes of them. */
 static int check_whole_numbers(const struct reader *r)
 {
@@ -293,7 +329,7 @@ static int check_whole_numbers(const struct reader *r)
             return fmc_expr_refuse(r->e, r->tokens[i].begin, "a power is pow(a, b)",
                                    "^ is no power in C: it is exclusive or");
     }
-    return FMC_DONE;
+    return check_products(r);
 }
 
 /* ---- names ------------------------------------------------------------------------------------ */

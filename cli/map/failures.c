@@ -4,6 +4,7 @@
 
 #include "report.h"
 #include "say.h"
+#include "values.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,10 +64,6 @@ static void forget(struct fmc_failures *f)
 /* Beside the file, so that the rename stays on one disk. */
 static int open_temporary(struct fmc_failures *f)
 {
-    if (asprintf(&f->temporary, "%s.%d.part", f->path, (int)getpid()) < 0) {
-        f->temporary = NULL;
-        return -ENOMEM;
-    }
     const int fd = open(f->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
     if (fd < 0)
         return -errno;
@@ -78,6 +75,22 @@ static int open_temporary(struct fmc_failures *f)
     return -ENOMEM;
 }
 
+/* Finds out that it can be made there. It is not kept: a command that is killed shall leave nothing. */
+static int try_temporary(struct fmc_failures *f)
+{
+    if (asprintf(&f->temporary, "%s.%d.part", f->path, (int)getpid()) < 0) {
+        f->temporary = NULL;
+        return -ENOMEM;
+    }
+    const int code = open_temporary(f);
+    if (code == 0) {
+        fclose(f->file);
+        f->file = NULL;
+        unlink(f->temporary);
+    }
+    return code;
+}
+
 /* A symbolic link stays: what it leads to is replaced. */
 static int open_regular(struct fmc_failures *f, int exists)
 {
@@ -86,7 +99,35 @@ static int open_regular(struct fmc_failures *f, int exists)
     f->path = exists ? realpath(f->text, NULL) : strdup(f->text);
     if (f->path == NULL)
         return -errno;
-    return open_temporary(f);
+    return try_temporary(f);
+}
+
+/* The number in /dev/stdout, /dev/fd/3 ...: what is written there goes on behind what stands there. -1: it is none. */
+static int number_of_descriptor(const char *text)
+{
+    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
+    if (strcmp(text, "/dev/stdout") == 0 || strcmp(text, "/dev/stderr") == 0)
+        return text[8] == 'o' ? STDOUT_FILENO : STDERR_FILENO;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        const size_t n = strlen(folders[i]);
+        int64_t number;
+        if (strncmp(text, folders[i], n) == 0 && fmc_value_read_whole(text + n, &number) == 0 &&
+            number >= 0 && number <= INT_MAX)
+            return (int)number;
+    }
+    return -1;
+}
+
+static int open_descriptor(struct fmc_failures *f, int from)
+{
+    const int fd = fcntl(from, F_DUPFD_CLOEXEC, 3);
+    f->file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (f->file != NULL)
+        return 0;
+    const int code = -errno;
+    if (fd >= 0)
+        close(fd);
+    return code;
 }
 
 int fmc_failures_open(struct fmc_failures *f, const char *text)
@@ -96,8 +137,11 @@ int fmc_failures_open(struct fmc_failures *f, const char *text)
     if (text == NULL)
         return FMC_DONE;
     const int exists = stat(text, &info) == 0;
+    const int descriptor = number_of_descriptor(text);
     int code = 0;
-    if (exists && !S_ISREG(info.st_mode)) {
+    if (descriptor >= 0) {
+        code = open_descriptor(f, descriptor);
+    } else if (exists && !S_ISREG(info.st_mode)) {
         f->file = fopen(text, "we"); /* refuses a folder */
         code = f->file != NULL ? 0 : -errno;
     } else {
@@ -111,9 +155,14 @@ int fmc_failures_open(struct fmc_failures *f, const char *text)
 
 int fmc_failures_commit(struct fmc_failures *f, const fm_failure *list, int64_t n)
 {
-    if (f->file == NULL)
+    if (f->file == NULL && f->temporary == NULL)
         return FMC_DONE;
-    int code = fmc_report_write(f->file, list, n);
+    int code = f->temporary != NULL ? open_temporary(f) : 0;
+    if (code != 0) {
+        forget(f);
+        return refuse(f, code);
+    }
+    code = fmc_report_write(f->file, list, n);
     if (fclose(f->file) != 0 && code == 0)
         code = -errno;
     f->file = NULL;
@@ -129,7 +178,5 @@ void fmc_failures_abandon(struct fmc_failures *f)
 {
     if (f->file != NULL)
         fclose(f->file);
-    if (f->file != NULL && f->temporary != NULL)
-        unlink(f->temporary);
     forget(f);
 }

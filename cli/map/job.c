@@ -7,10 +7,13 @@
 #include "say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char out_remedy[] =
     "say what the function writes per item and where it goes, as in --out f8: -o out.npy";
@@ -98,6 +101,33 @@ static int check_failures(const struct fmc_job *job)
                          "--failures %s: it is %s", file, same);
 }
 
+static int is_called_npy(const char *file)
+{
+    const size_t n = strlen(file);
+    return n > 4 && strcmp(file + n - 4, ".npy") == 0;
+}
+
+/* What stands there and neither is a .npy file nor is called one was not made by this command: to lose it would hurt. */
+static int check_output(const struct fmc_job *job)
+{
+    const char *file = job->options->output;
+    struct stat st;
+    char magic[6] = "";
+    if (file == NULL || is_called_npy(file) || stat(file, &st) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_size == 0 || strncmp(file, "/dev/", strlen("/dev/")) == 0 ||
+        strncmp(file, "/proc/", strlen("/proc/")) == 0)
+        return FMC_DONE;
+    const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    const int is_known = fd >= 0 && read(fd, magic, sizeof magic) == (ssize_t)sizeof magic &&
+                         memcmp(magic, "\x93NUMPY", sizeof magic) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (is_known || fd < 0) /* what may not be read is not written either, which is told later */
+        return FMC_DONE;
+    return fmc_say_error(FMC_USAGE, "remove it first, or give the results another name",
+                         "-o %s: it is there, and is no .npy file", file);
+}
+
 static int parse_expression(struct fmc_job *job)
 {
     const struct fmc_options *o = job->options;
@@ -138,6 +168,8 @@ static int parse_words(struct fmc_job *job, int run)
         rc = fmc_input_parse(&job->inputs[job->n_inputs], o->inputs[job->n_inputs]);
         job->n_inputs++;
     }
+    if (rc == FMC_DONE)
+        rc = check_output(job);
     return rc == FMC_DONE ? check_failures(job) : rc;
 }
 

@@ -104,9 +104,9 @@ static void draw_bar(struct fmc_progress *p, const fm_progress *now)
     if (width >= 5) {
         char bar[WIDEST_BAR * 3 + 1];
         fill_bar(p, share(now), width, bar, sizeof bar);
-        fprintf(stderr, "\r\033[K%4d%% |%s| %s", (int)(share(now) * 100), bar, text);
+        fprintf(stderr, "\r\033[K%4d%% |%s| %s\r", (int)(share(now) * 100), bar, text);
     } else { /* cut: a line that wraps could not be redrawn in place */
-        fprintf(stderr, "\r\033[K%4d%% %.*s", (int)(share(now) * 100),
+        fprintf(stderr, "\r\033[K%4d%% %.*s\r", (int)(share(now) * 100),
                 columns > 7 ? columns - 7 : 0, text);
     }
     fflush(stderr);

@@ -17,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#define PROGRESS_NS FM_MS(100) /* also how long Ctrl-C may take */
+#define PROGRESS_NS   FM_MS(100)
+#define GRACE_SECONDS 0.5 /* for the items in flight, once a signal has come */
 
 struct work {
     const struct fmc_options *options;
@@ -27,9 +29,10 @@ struct work {
     struct fmc_progress progress;
     struct fmc_failures failures;
     fm_pool *pool;
-    int mapped;      /* the records tell of this map */
-    int code;        /* of the map */
-    int overwritten; /* the function changed an array's descriptor */
+    int mapped;          /* the records tell of this map */
+    double stop_seconds; /* since the begin of the map, when a signal was seen; 0: none was */
+    int code;            /* of the map */
+    int overwritten;     /* the function changed an array's descriptor */
     double seconds;
     fm_failure *records;
     int64_t n_records;
@@ -56,9 +59,20 @@ static int interrupted(const char *failures)
                          failures != NULL ? failures : "");
 }
 
+/* In a worker. Its text would land among the data. */
+static int print_to_stderr(int rank, void *arg)
+{
+    (void)rank;
+    (void)arg;
+    return dup2(STDERR_FILENO, STDOUT_FILENO) >= 0 ? 0 : -errno;
+}
+
 static int open_pool(struct work *w)
 {
-    const int code = fm_pool_open(&w->pool, &w->options->pool);
+    fm_pool_opts opts = w->options->pool;
+    if (w->options->json || fmc_options_writes_stdout(w->options))
+        opts.initializer = print_to_stderr;
+    const int code = fm_pool_open(&w->pool, &opts);
     if (code == 0)
         return FMC_DONE;
     fmc_say_code(code, "the workers could not be started",
@@ -103,12 +117,24 @@ static int is_item_code(int code)
     return code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT || code == FM_EOOM;
 }
 
+/* A signal lets the items in flight end, and ends the workers if one of them takes long: nothing will be written anyway. */
+static int step(const fm_progress *now, void *arg)
+{
+    struct work *w = arg;
+    const int stop = fmc_progress_step(now, &w->progress);
+    if (stop && w->stop_seconds == 0)
+        w->stop_seconds = now->seconds;
+    else if (stop && now->seconds - w->stop_seconds >= GRACE_SECONDS)
+        (void)fm_pool_terminate(w->pool);
+    return stop;
+}
+
 static void map(struct work *w)
 {
     fm_map_opts opts = fmc_job_map_opts(&w->job);
     opts.status = w->job.status;
-    opts.progress = fmc_progress_step;
-    opts.progress_arg = &w->progress;
+    opts.progress = step;
+    opts.progress_arg = w;
     opts.progress_interval = PROGRESS_NS;
     fmc_progress_init(&w->progress, w->options->progress, w->options->json, w->options->quiet);
     const double begin_seconds = now_seconds();
@@ -290,7 +316,7 @@ static void summarise(const struct work *w, int exit_code)
     if (w->options->json || w->options->quiet || w->n_done < 0)
         return;
     fmc_units_seconds(time, sizeof time, w->seconds);
-    fmc_units_count(rate, sizeof rate, w->seconds > 0 ? (double)w->job.n / w->seconds : 0);
+    fmc_units_count(rate, sizeof rate, w->seconds > 0 ? (double)w->n_done / w->seconds : 0);
     if (w->n_failed > 0)
         fprintf(stderr, "%" PRId64 " of ", w->n_done);
     fprintf(stderr, "%" PRId64 " items in %s (%s/s), %d workers%s%s\n", w->job.n, time, rate,

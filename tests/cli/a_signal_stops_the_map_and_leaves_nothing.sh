@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # LABELS: cli
 # TIMEOUT: 60
-# SIGINT and SIGTERM end the map: exit code 130 or 143, the output is not written, no process stays.
+# SIGINT, SIGTERM and SIGHUP end the map, also one of endless items: exit code 128 + n, the output is not written, no process stays.
 . "$(dirname "$0")/common.bash"
 library f <<'C'
 #include <fcntl.h>
@@ -16,11 +16,20 @@ int slow(const void *item, void *result, void *arg)
     usleep(20000);
     return 0;
 }
+int endless(const void *item, void *result, void *arg)
+{
+    (void)item, (void)result, (void)arg;
+    close(open("ran", O_CREAT | O_WRONLY, 0600));
+    for (volatile int never = 1; never;)
+        ;
+    return 0;
+}
 C
 set -m # jobs in the background keep SIGINT
-for signal in INT TERM; do
+for kind in "INT slow" "TERM slow" "INT endless" "HUP endless"; do
+    read -r signal function <<<"$kind"
     rm -f ran
-    "$FORKMAP" map ./f.so:slow range:0:100000000 --out f8: -o out.npy >stdout 2>stderr &
+    "$FORKMAP" map ./f.so:$function range:0:100000000 --out f8: -o out.npy >stdout 2>stderr &
     pid=$!
     until [ -e ran ]; do
         kill -0 $pid 2>/dev/null || fail "it ended before the first item"

@@ -45,6 +45,13 @@ grep -q '"item":3,"state":"failed","code":7' records || fail "no record"
 grep -q '"address":null' records || fail "an address without a fault"
 expect 1 map ./f.so:f range:0:5 --out f8: -o out.npy --on-error continue --failures /dev/stdout
 shows '"item":3'
+{ # a log goes on: what stood there, the records, what follows
+    echo before
+    "$FORKMAP" map ./f.so:f range:0:5 --out f8: -o out.npy --on-error continue --failures /dev/stdout -q 2>/dev/null
+    echo after
+} >log
+grep -qx before log && grep -qx after log && grep -q '"item":3' log || fail "the log lost lines: $(cat log)"
+[ -z "$(find . -name '*.part')" ] || fail "a part of a file is left"
 rm -f ran out.npy
 set -m
 "$FORKMAP" map ./f.so:f range:0:100000000 --out f8: -o out.npy --on-error continue --workers 1 \
