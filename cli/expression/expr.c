@@ -145,6 +145,7 @@ static int read_operator(const struct reader *r, struct token *t)
     for (int i = 0; operators[i] != NULL; i++)
         if (starts_with(text, operators[i])) {
             t->length = (int)strlen(operators[i]);
+            r->e->leaves_open |= starts_with(text, "<<") || starts_with(text, ">>");
             return FMC_DONE;
         }
     return fmc_expr_refuse(r->e, t->begin, "names, numbers, operators, brackets and ; are",
@@ -436,8 +437,10 @@ static int take_known(const struct reader *r, const char *name, int i)
     case FMC_EXPR_COMPLEX_CONSTANT:
         r->e->uses_complex = 1;
         return FMC_DONE;
-    case FMC_EXPR_CONSTANT:
     case FMC_EXPR_TYPE:
+        r->e->leaves_open |= strcmp(name, "double") != 0 && strcmp(name, "float") != 0;
+        return FMC_DONE;
+    case FMC_EXPR_CONSTANT:
         return FMC_DONE;
     default:
         return refuse_name(r, name, t->begin);

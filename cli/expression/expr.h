@@ -37,6 +37,7 @@ struct fmc_expr {
     int n_args;
     int uses_item;    /* `i` */
     int uses_complex; /* I, or a function of <complex.h> */
+    int leaves_open; /* a shift, or a cast to whole numbers: C does not say what becomes of all numbers */
 };
 
 /*

@@ -210,6 +210,18 @@ static void write_conversion(const struct writer *w)
             type->name, type->high, type->most, type->low, type->least, type->name);
 }
 
+/*
+ * Of a shift too far, and of a double that does not fit the type of a cast, C leaves open what becomes: in a vector it is
+ * something else than in the rest of the loop, and where the rest is follows from the chunks. So there is no vector.
+ */
+static void write_no_vectors(const struct writer *w)
+{
+    if (w->e->leaves_open)
+        fprintf(w->to, "#ifndef __clang__\n"
+                       "#pragma GCC optimize(\"no-tree-vectorize\", \"no-tree-slp-vectorize\")\n"
+                       "#endif\n");
+}
+
 static void write_head(const struct writer *w)
 {
     fprintf(w->to, "/* Written by forkmap map -e. */\n"
@@ -221,6 +233,7 @@ static void write_head(const struct writer *w)
     write_chunk(w);
     write_argument(w);
     write_conversion(w);
+    write_no_vectors(w);
     /* Headers and the compiler have macros of many names. What follows uses none but those of the expression. */
     for (int a = 0; a < w->e->n_args; a++)
         fprintf(w->to, "#undef %s\n", w->e->args[a].key);
@@ -312,6 +325,10 @@ static void write_function(const struct writer *w)
                    "int " FMC_EXPR_ENTRY "(const struct fm_chunk *fm_c, void *fm_argument)\n"
                    "{\n");
     write_locals(w);
+    if (w->e->leaves_open)
+        fprintf(w->to, "#ifdef __clang__\n"
+                       "#pragma clang loop vectorize(disable) interleave(disable) unroll(disable)\n"
+                       "#endif\n");
     fprintf(w->to, "    for (int64_t fm_k = 0; fm_k < fm_count; fm_k++) {\n");
     if (w->e->uses_item)
         fprintf(w->to, "        const double i = (double)(fm_begin + fm_k - fm_a.first);\n");
