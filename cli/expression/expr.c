@@ -90,6 +90,8 @@ static const struct refused {
     {"<:", "<: has a meaning of its own in C", "leave a blank between them"},
     {"<%", "<% has a meaning of its own in C", "leave a blank between them"},
     {"%:", "%: has a meaning of its own in C", "leave a blank between them"},
+    {"%>", "%> has a meaning of its own in C", "leave a blank between them"},
+    {":>", ":> has a meaning of its own in C", "leave a blank between them"},
     {"=", "an expression assigns nothing", "equality is =="},
     {"{", "braces are not for expressions", "several results are separated by semicolons"},
     {"}", "braces are not for expressions", "several results are separated by semicolons"},
@@ -126,8 +128,11 @@ static int check_number(const struct reader *r, struct token *t)
     if (digits == t->length && digits > 1 && text[0] == '0')
         return fmc_expr_refuse(r->e, t->begin, "leave the zero away",
                                "a number with a zero in front is octal in C");
-    if (suffix >= t->length)
+    if (suffix >= t->length) {
+        for (int c = read; c < t->length; c++)
+            r->e->uses_complex |= strchr("iIjJ", text[c]) != NULL;
         return FMC_DONE;
+    }
     return fmc_expr_refuse(r->e, t->begin + read,
                            isalpha((unsigned char)*end) ? "a product is written with *, as in 2*x0"
                                                         : NULL,
