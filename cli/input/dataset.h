@@ -16,7 +16,7 @@
 
 struct fmc_dataset_rows {
     const struct fmc_pick *pick;
-    int taken; /* out: the array has the picked rows, not all */
+    int64_t taken; /* out: the array has the picked ones of so many rows; 0: it has all */
 };
 
 /*

@@ -255,6 +255,7 @@ static int choose_rows(struct dataset *d, struct fmc_dataset_rows *rows)
                  d->shape[0]);
         return fail(d, FMC_USAGE, "rows count from 0, or from the end if negative", reason);
     }
+    rows->taken = d->shape[0];
     d->shape[0] = end - begin;
     first[0] = (hsize_t)begin;
     for (int i = 0; i < d->ndim; i++)
@@ -263,7 +264,6 @@ static int choose_rows(struct dataset *d, struct fmc_dataset_rows *rows)
     if (d->memory_space < 0 || (end > begin && H5Sselect_hyperslab(d->space, H5S_SELECT_SET, first,
                                                                    NULL, count, NULL) < 0))
         return fail_damaged(d, "its rows cannot be selected");
-    rows->taken = 1;
     return FMC_DONE;
 }
 

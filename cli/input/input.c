@@ -321,7 +321,7 @@ int fmc_input_take(struct fmc_input *input, const struct fmc_pick *pick, int as_
                    fm_dtype csv_type)
 {
     const fm_dtype type = pick->as != 0 ? pick->as : input->is_csv ? csv_type : 0;
-    int rc = input->rows_taken ? FMC_DONE
+    int rc = input->rows_taken > 0 ? FMC_DONE
              : input->path != NULL
                  ? fmc_pick_apply_rows(pick, input->text, &input->array)
                  : take_range(input, pick, as_column || pick->repeat > 1 || type != 0);

@@ -221,14 +221,22 @@ static int split_table(struct fmc_job *job)
     for (int i = 0; i < k->n_columns && rc == FMC_DONE; i++) {
         struct fmc_input *column = &job->inputs[i];
         if (i > 0)
-            *column = (struct fmc_input){
-                .text = table->text, .path = table->path, .is_csv = table->is_csv};
+            *column = (struct fmc_input){.text = table->text,
+                                         .path = table->path,
+                                         .is_csv = table->is_csv,
+                                         .rows_taken = table->rows_taken};
         column->array = NULL;
         rc = fmc_pick_column(table->text, whole, i, &column->array);
         job->n_inputs = i + 1;
     }
     fm_array_destroy(whole);
     return rc;
+}
+
+/* Before rows are picked. */
+static int64_t count_rows(const struct fmc_input *input)
+{
+    return input->rows_taken > 0 ? input->rows_taken : fmc_input_len(input);
 }
 
 /* An input of one row beside longer ones is for every item, whichever rows are taken. */
@@ -242,11 +250,10 @@ static int take_rows(struct fmc_job *job)
     broadcast.rows = NULL;
     broadcast.repeat = 1;
     for (int i = 0; i < job->n_inputs; i++)
-        if (fmc_input_len(&job->inputs[i]) > most)
-            most = fmc_input_len(&job->inputs[i]);
+        if (count_rows(&job->inputs[i]) > most)
+            most = count_rows(&job->inputs[i]);
     for (int i = 0; i < job->n_inputs && rc == FMC_DONE; i++) {
-        const int is_broadcast =
-            takes_columns(job) && most > 1 && fmc_input_len(&job->inputs[i]) == 1;
+        const int is_broadcast = takes_columns(job) && most > 1 && count_rows(&job->inputs[i]) == 1;
         rc = fmc_input_take(&job->inputs[i], is_broadcast ? &broadcast : &job->options->pick,
                             as_columns, kernel != NULL ? kernel->columns[i].dtype : 0);
     }

@@ -46,6 +46,7 @@ put("chunked", rng.normal(size=(1000, 7)), chunks=(64, 2), compression="gzip", s
 put("growing", rng.integers(0, 99, (50, 2)), chunks=True, maxshape=(None, 2))
 f.create_dataset("huge", (1 << 45,), "f8", chunks=(1 << 16,), fillvalue=7)
 put("deep/er/vector", np.arange(10.0))
+put("table", np.arange(60.0).reshape(30, 2))
 put("number", np.array(2.5))
 put("no_rows", np.zeros((0, 2)))
 put("axes8", rng.normal(size=(2, 1, 1, 2, 1, 1, 1, 3)))
@@ -92,6 +93,12 @@ expect 0 map ./f.so:copy x.h5:/huge --rows -3: --arg bytes=8 --out f8: -o out.np
 $python -c 'import numpy as np; exit(np.load("out.npy").tolist() != [7.0] * 3)' || fail "rows of a huge dataset"
 expect 0 map ./f.so:copy x.h5:/chunked --rows 100:-850 --arg bytes=56 --out f8:7 -o out.npy
 $python -c 'import numpy as np; exit(np.load("out.npy").tolist() != np.load("chunked.npy")[100:-850].tolist())' || fail "rows"
+# They are taken once: also of a table for a kernel of several columns, and beside a row that is for every item.
+expect 0 map triad x.h5:/table --rows 10:20 -o out.npy
+$python -c 'import numpy as np; exit(np.load("out.npy").tolist() != [b + 3 * c for b, c in np.load("table.npy")[10:20].tolist()])' || fail "rows of a table"
+$python -c 'import numpy as np; np.save("one.npy", [0.5])'
+expect 0 map -e 'x0 + x1' x.h5:/deep/er/vector one.npy --rows 5:6 -o out.npy
+$python -c 'import numpy as np; exit(np.load("out.npy").tolist() != [5.5])' || fail "one row beside a row for every item"
 expect 0 map ./f.so:copy x.h5:/chunked --rows 9:9 --arg bytes=56 --out f8:7 -o out.npy
 expect 2 map ./f.so:copy x.h5:/chunked --rows 9:1001 --arg bytes=56 --out f8:7 -o bad.npy
 says "forkmap: x.h5:/chunked: --rows 9:1001: it has 1000 rows"
