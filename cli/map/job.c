@@ -76,6 +76,8 @@ static int check_expression_words(const struct fmc_options *o)
     if (o->chunk_fn || o->star)
         return fmc_say_error(FMC_USAGE, "-e knows how to take its inputs",
                              "-e: --chunk-fn and --star are for functions in libraries");
+    if (o->n_loads > 0)
+        return fmc_say_error(FMC_USAGE, "leave it out", "-e: --load is for kernels in libraries");
     return check_own_words(o);
 }
 

@@ -98,6 +98,8 @@ expect 2 map -e x0 range:0:10 -o x.npy --compare
 says "are for kernels"
 expect 2 map -e x0 range:0:10 -o x.npy --star
 says "for functions in libraries"
+expect 2 map -e x0 range:0:10 -o x.npy --load ./f.so
+says "--load is for kernels"
 expect 2 map ./f.so:f range:0:10 --print-source -o x.npy
 says "--print-source needs -e"
 expect 2 run -e x0
