@@ -114,6 +114,22 @@ static void test_csv_numbers_are_those_of_strtod_bit_for_bit(void **state)
     }
 }
 
+/* 0.0...01e1000000: the exponent is not cut where a fraction that long would hide it. */
+static void test_csv_numbers_with_long_exponents_and_fractions_are_right(void **state)
+{
+    (void)state;
+    static char text[100020];
+    const size_t n_zeros = 99999;
+    double value;
+    memset(text, '0', sizeof text);
+    text[1] = '.';
+    snprintf(text + 2 + n_zeros, 12, "1e100001");
+    assert_int_equal(fmc_number_read(text, strlen(text), &value), FMC_NUMBER);
+    assert_true(value == 10);
+    snprintf(text + 2 + n_zeros, 12, "1e1000000");
+    assert_int_equal(fmc_number_read(text, strlen(text), &value), FMC_NUMBER_LARGE);
+}
+
 static void test_csv_numbers_know_nan_and_inf_and_no_other_words(void **state)
 {
     (void)state;
@@ -286,6 +302,7 @@ static void test_csv_with_any_byte_changed_never_harms(void **state)
 }
 
 T_MAIN(T_TEST(test_csv_numbers_are_those_of_strtod_bit_for_bit),
+       T_TEST(test_csv_numbers_with_long_exponents_and_fractions_are_right),
        T_TEST(test_csv_numbers_know_nan_and_inf_and_no_other_words),
        T_TEST(test_csv_quoting_of_rfc_4180_is_understood),
        T_TEST(test_csv_columns_are_chosen_by_name_or_are_all_of_numbers),

@@ -14,6 +14,7 @@
 
 enum { MAX_DIGITS = 19 }; /* that fit 64 bits whatever they are */
 enum { SHORT_TEXT = 128 };
+enum { MAX_POWER = 100000000 }; /* no text has as many digits as would make up for it */
 
 struct decimal {
     uint64_t digits;
@@ -47,7 +48,7 @@ static const char *take_exponent(const char *p, const char *end, struct decimal 
     if (p == end)
         return NULL;
     for (; p < end && is_digit(*p); p++)
-        if (power < 100000)
+        if (power < MAX_POWER)
             power = 10 * power + (*p - '0');
     d->power += minus ? -power : power;
     return p;
