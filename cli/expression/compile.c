@@ -3,10 +3,12 @@
 #include "compile.h"
 
 #include "say.h"
+#include "stop.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,13 +179,16 @@ static char **make_environment(void)
     return copy;
 }
 
-/* Waits for the compiler. 0, 1 it refused the source, or -errno. */
+/* Waits for the compiler, and ends it when the command is asked to stop. 0, 1 it refused the source, or -errno. */
 static int await(pid_t pid)
 {
     int status;
-    while (waitpid(pid, &status, 0) < 0)
+    while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
             return -errno;
+        if (fmc_stop_signal() != 0)
+            kill(pid, SIGTERM);
+    }
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
 }
 

@@ -4,6 +4,7 @@
 
 #include "compile.h"
 #include "say.h"
+#include "stop.h"
 #include "symbols.h"
 
 #include <dlfcn.h>
@@ -218,7 +219,9 @@ static int compile(const struct build *b)
         return fmc_say_error(FMC_ENVIRONMENT, NULL, "-e: out of memory");
     int rc = FMC_DONE;
     int code = fmc_compile(b->compiler, b->source, b->name, path, &said);
-    if (code > 0)
+    if (code != 0 && fmc_stop_signal() != 0)
+        rc = FMC_SIGNALLED + fmc_stop_signal(); /* who asked for it says so */
+    else if (code > 0)
         rc = refuse(&b->x->expr, said);
     else if (code < 0)
         rc = fmc_say_error(FMC_ENVIRONMENT, "unset CC to use the system's cc",
@@ -251,6 +254,7 @@ static int build(struct fmc_expression *x, struct fmc_function *f, const char *s
     struct fmc_compiler compiler;
     struct build b = {.x = x, .compiler = &compiler, .source = source};
     int rc = fmc_compiler_find(&compiler);
+    fmc_stop_install(); /* from here on there is something to clean up */
     if (rc == FMC_DONE)
         rc = fmc_cache_open(&x->cache);
     if (rc == FMC_DONE && make_name(&compiler, source, b.name) != 0)

@@ -99,7 +99,7 @@ static int begin(struct work *w, int run)
 {
     int rc = fmc_job_prepare(&w->job, w->options, run);
     if (rc != FMC_DONE)
-        return rc;
+        return fmc_stop_signal() != 0 ? interrupted(NULL) : rc;
     fmc_stop_install(); /* from here on there is something to clean up */
     rc = fmc_job_open_output(&w->job, &w->output);
     if (rc == FMC_DONE)
