@@ -2,6 +2,7 @@
 /* Prepares and runs the map that the command line describes. */
 #include "job.h"
 
+#include "csv.h"
 #include "failures.h"
 #include "plugin.h"
 #include "say.h"
@@ -193,6 +194,9 @@ static int open_inputs(struct fmc_job *job)
     }
     if (rc == FMC_DONE && pick->missing != 0 && n_csv == 0)
         rc = fmc_say_error(FMC_USAGE, "leave it out", "--missing is for CSV, and no INPUT is CSV");
+    if (rc == FMC_DONE && pick->missing == FMC_MISSING_SKIP && job->n_inputs > 1)
+        rc = fmc_say_error(FMC_USAGE, "--missing nan keeps their rows side by side",
+                           "--missing skip: several INPUT may lose different rows");
     return rc;
 }
 

@@ -86,6 +86,10 @@ expect 3 map ./f.so:two gaps.csv --out f8: -o bad.npy
 says "forkmap: gaps.csv: line 3, column 2 (b): the value is missing" "--missing"
 expect 0 map ./f.so:two gaps.csv --missing skip --out f8: -o out.npy
 ./check 21 || fail "skip"
+printf 'a\n1\n""\n3\n' >a.csv
+printf 'b\n""\n2\n3\n' >b.csv
+expect 2 map -e 'x0 - x1' a.csv b.csv --missing skip -o bad.npy
+says "several INPUT may lose different rows" "--missing nan"
 expect 0 map ./f.so:two gaps.csv --missing nan --out f8: -o out.npy
 ./check 21 nan nan || fail "nan"
 expect 0 map ./f.so:two gaps.csv --missing=-1 --out f8: -o out.npy
