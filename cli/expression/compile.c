@@ -147,6 +147,17 @@ static void describe_processor(FILE *to)
     (void)fclose(info);
 }
 
+/* Where compilers look for headers and for parts of themselves beside the usual places. */
+static void describe_environment(FILE *to)
+{
+    static const char *const names[] = {"CPATH",         "C_INCLUDE_PATH",
+                                        "COMPILER_PATH", "GCC_EXEC_PREFIX",
+                                        "LIBRARY_PATH",  "CCC_OVERRIDE_OPTIONS"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (getenv(names[i]) != NULL)
+            fprintf(to, "%s=%s\n", names[i], getenv(names[i]));
+}
+
 void fmc_compiler_describe(const struct fmc_compiler *c, FILE *to)
 {
     struct stat s = {0};
@@ -158,6 +169,7 @@ void fmc_compiler_describe(const struct fmc_compiler *c, FILE *to)
     for (int i = 0; i < N_OPTIONS; i++)
         fprintf(to, "%s ", options[i]);
     fputc('\n', to);
+    describe_environment(to);
     describe_processor(to);
 }
 

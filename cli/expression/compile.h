@@ -18,7 +18,7 @@ struct fmc_compiler {
 /* Finds one. Returns 0 or FMC_ENVIRONMENT; it has said why. Release it in any case. */
 int fmc_compiler_find(struct fmc_compiler *c);
 
-/* Writes all that the code depends on beside the source: the compiler's file, the options, the processor. */
+/* Writes what the code depends on beside the source: the compiler's file, options and environment, the processor. */
 void fmc_compiler_describe(const struct fmc_compiler *c, FILE *to);
 
 /*

@@ -34,3 +34,9 @@ runs 4
 expect 2 map -e 'x0 x0' r.npy -o s.npy
 runs 5
 [ "$(ls cache/forkmap | wc -l)" = 4 ] || fail "not 4 entries: $(ls cache/forkmap)"
+
+# Other headers make other code.
+mkdir headers
+printf '#include_next <math.h>\n#undef sqrt\n#define sqrt(x) 7.0\n' >headers/math.h
+CPATH=$PWD/headers expect 0 map -e 'sqrt(x0)' r.npy -o s.npy
+runs 6
