@@ -45,6 +45,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct wish *w = state->input;
     switch (key) {
     case 'd':
+        if (*arg == '\0') /* as of a variable that is not set: the root is not meant */
+            argp_error(state, "--dir: the folder's name is empty");
         w->dir = arg;
         return 0;
     case ARGP_KEY_ARG:

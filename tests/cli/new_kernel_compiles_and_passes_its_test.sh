@@ -46,6 +46,8 @@ expect 0 new kernel another --dir src
 [ -f src/another/another.c ] || fail "not in src"
 expect 3 new kernel another --dir nowhere
 says "--dir must be a folder"
+expect 2 new kernel another --dir ""
+says "the folder's name is empty"
 for name in 2d a-b a/b "" "a b" ../up été "$(printf 'x%.0s' {1..64})"; do
     expect 2 new kernel "$name"
     says "not a C identifier"
