@@ -185,6 +185,24 @@ static void test_chunk_fn_refuses_a_map_without_input_or_output(void **state)
     fm_array_destroy(pairs);
 }
 
+static FM_CHUNK_FN(double_it, double, double, 2 * x)
+
+    static void test_chunk_fn_refuses_several_columns(void **state)
+{
+    (void)state;
+    fm_array *a = counted(N), *b = counted(N), *out = t_vector(FM_F64, N);
+    fm_array *columns[] = {a, b};
+    fm_failure f;
+    pool = t_open(1, FM_CALLER_SLEEPS);
+    t_expect(fm_pool_starmap_chunks(pool, double_it, columns, 2, out, NULL), FM_ETASK);
+    assert_int_equal(fm_pool_failures(pool, &f, 1), 1);
+    assert_non_null(strstr(f.note, "2 columns, and the function takes one"));
+    fm_array_destroy(a);
+    fm_array_destroy(b);
+    fm_array_destroy(out);
+    t_destroy(pool);
+}
+
 T_MAIN(T_TEST(test_chunk_fn_maps_rows_without_gaps), T_TEST(test_chunk_fn_maps_rows_in_place),
        T_TEST(test_chunk_fn_maps_strided_rows_and_leaves_the_gaps),
        T_TEST(test_chunk_fn_maps_rows_backwards),
@@ -192,4 +210,5 @@ T_MAIN(T_TEST(test_chunk_fn_maps_rows_without_gaps), T_TEST(test_chunk_fn_maps_r
        T_TEST(test_chunk_fn_takes_rows_as_structs_and_expressions_with_commas),
        T_TEST(test_chunk_fn_refuses_rows_of_another_size),
        T_TEST(test_chunk_fn_refuses_rows_with_gaps_inside),
-       T_TEST(test_chunk_fn_refuses_a_map_without_input_or_output))
+       T_TEST(test_chunk_fn_refuses_a_map_without_input_or_output),
+       T_TEST(test_chunk_fn_refuses_several_columns))

@@ -73,8 +73,12 @@ int fmc_pick_rows(const struct fmc_pick *pick, const char *what, int64_t n, int6
 {
     if (fmc_pick_bounds(pick, n, begin, end))
         return FMC_DONE;
+    const int is_reversed = *begin >= 0 && *begin <= n && *end >= 0 && *end <= n;
     return fmc_say_error(FMC_USAGE, "rows count from 0, or from the end if negative",
-                         "--rows %s: %s has %" PRId64 " rows", pick->rows, what, n);
+                         is_reversed ? "--rows %s: it ends before it begins (%s has %" PRId64
+                                       " rows)"
+                                     : "--rows %s: %s has %" PRId64 " rows",
+                         pick->rows, what, n);
 }
 
 /* ---- arrays ---- */

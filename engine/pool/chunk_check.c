@@ -29,6 +29,10 @@ static int check_rows(const char *what, const fm_array *a, size_t bytes)
 
 int fm_chunk_check(const fm_chunk *chunk, size_t in_bytes, size_t out_bytes)
 {
+    if (chunk->n_in > 1) {
+        fm_note("%d columns, and the function takes one", chunk->n_in);
+        return -EINVAL;
+    }
     const int e = check_rows("input", chunk->n_in > 0 ? chunk->in_array[0] : NULL, in_bytes);
     return e != 0 ? e : check_rows("output", chunk->out_array, out_bytes);
 }

@@ -74,7 +74,7 @@ typedef int fm_chunk_fn(const fm_chunk *chunk, void *arg);
  * @param chunk      as the function got it
  * @param in_bytes   [bytes] of the value in column 0
  * @param out_bytes  [bytes] of the result
- * @return 0; `-EINVAL` no column, no output, rows of another size or with gaps inside: the note says which
+ * @return 0; `-EINVAL` no column or several, no output, rows of another size or with gaps inside: the note says which
  * Blocks / thread-safety: never; any thread.
  */
 FM_API FM_NODISCARD int fm_chunk_check(const fm_chunk *chunk, size_t in_bytes, size_t out_bytes);
