@@ -17,12 +17,29 @@ static fm_log_sink *current_sink;
 static void *current_arg;
 static char process_name[16] = "main";
 
+/* One write per line: lines of several processes do not mix. */
+static void write_line(int level, const char *message)
+{
+    char line[MESSAGE_BYTES + 64];
+    int length =
+        snprintf(line, sizeof line, "[%s/%s] %s\n", level_names[level], process_name, message);
+    if (write(STDERR_FILENO, line, (size_t)length) < 0)
+        return; /* nobody is left to be told */
+}
+
 static int level_from_environment(void)
 {
     const char *text = getenv("FORKMAP_LOG");
+    char message[160];
     for (int level = FM_LOG_OFF; text != NULL && level <= FM_LOG_DEBUG; level++)
         if (strcasecmp(text, level_names[level]) == 0)
             return level;
+    if (text != NULL && *text != '\0') {
+        snprintf(message, sizeof message,
+                 "FORKMAP_LOG=%.40s is none of off, error, warning, info, debug; warning is used",
+                 text);
+        write_line(FM_LOG_WARNING, message);
+    }
     return FM_LOG_WARNING;
 }
 
@@ -40,16 +57,6 @@ int fm_log_set(int level, fm_log_sink *sink, void *arg)
 void fmi_log_set_name(const char *name)
 {
     snprintf(process_name, sizeof process_name, "%s", name);
-}
-
-/* One write per line: lines of several processes do not mix. */
-static void write_line(int level, const char *message)
-{
-    char line[MESSAGE_BYTES + 64];
-    int length =
-        snprintf(line, sizeof line, "[%s/%s] %s\n", level_names[level], process_name, message);
-    if (write(STDERR_FILENO, line, (size_t)length) < 0)
-        return; /* nobody is left to be told */
 }
 
 void fmi_log(int level, const char *format, ...)

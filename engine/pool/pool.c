@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "error.h"
 #include "guarded.h"
+#include "message.h"
 #include "handle.h"
 #include "heap.h"
 #include "owner.h"
@@ -246,6 +247,8 @@ int fm_pool_open(fm_pool **out, const fm_pool_opts *opts)
         return rc;
     }
     atomic_store(&pool->mark, FMI_HANDLE_LIVE);
+    fmi_log(FM_LOG_INFO, "pool %llu is open: %d workers%s", (unsigned long long)pool->serial,
+            pool->n_workers, pool->view.is_isolated ? "" : ", one of them the caller");
     *out = pool;
     return 0;
 }

@@ -100,6 +100,8 @@ static int start_worker(struct warden *w, int rank)
         return pid;
     *ward = (struct ward){.pid = pid, .starts = starts, .begin_ns = fmi_now_ns()};
     atomic_store(&shared->pid, (uint32_t)pid);
+    fmi_log(starts == 1 ? FM_LOG_DEBUG : FM_LOG_INFO, "worker %d is process %d (start %u)", rank,
+            (int)pid, starts);
     return 0;
 }
 
@@ -151,6 +153,9 @@ static void publish_death(struct warden *w, int rank, const struct fmi_exit *end
     death->pid = ward->pid;
     death->end_ns = fmi_now_ns();
     death->peak_bytes = end->peak_bytes;
+    fmi_log(FM_LOG_INFO, "worker %d, process %d, ended: %s %d%s", rank, (int)ward->pid,
+            end->signal != 0 ? "signal" : "exit code", death->number,
+            death->how == FMI_DEATH_TIMEOUT ? ", its call passed the time limit" : "");
     atomic_store(&shared->pid, 0);
     /* release: pairs with fmi_worker_death and check_ready */
     atomic_store_explicit(&death->starts, ward->starts, memory_order_release);
