@@ -119,7 +119,7 @@ contains
     call fmf_settle(fmc_npy_save(trim(path)//c_null_char, this%handle), 'fm_array save', stat, errmsg)
   end subroutine save_array
 
-  integer function rank_of(this)
+  pure integer function rank_of(this)
     class(fm_array), intent(in) :: this
     rank_of = 0
     if (c_associated(this%handle)) rank_of = fmc_array_ndim(this%handle)
@@ -137,7 +137,7 @@ contains
   end function shape_of
 
   ! Number of items: the length of the last axis.
-  integer(int64) function items_of(this)
+  pure integer(int64) function items_of(this)
     class(fm_array), intent(in) :: this
     items_of = 0
     if (c_associated(this%handle)) items_of = fmc_array_len(this%handle)

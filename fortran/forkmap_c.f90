@@ -179,7 +179,7 @@ module forkmap_c
       type(c_ptr), value :: array
     end function fmc_array_dtype
 
-    integer(c_int) function fmc_array_ndim(array) bind(C, name='fm_array_ndim')
+    pure integer(c_int) function fmc_array_ndim(array) bind(C, name='fm_array_ndim')
       import :: c_int, c_ptr
       type(c_ptr), value :: array
     end function fmc_array_ndim
@@ -190,7 +190,7 @@ module forkmap_c
       type(c_ptr) :: lengths
     end function fmc_array_shape
 
-    integer(c_int64_t) function fmc_array_len(array) bind(C, name='fm_array_len')
+    pure integer(c_int64_t) function fmc_array_len(array) bind(C, name='fm_array_len')
       import :: c_int64_t, c_ptr
       type(c_ptr), value :: array
     end function fmc_array_len

@@ -12,7 +12,7 @@ fail() {
 
 lib=$(dirname "$(find "$PREFIX" -name libforkmap.so)")
 names() {
-    nm "$@" 2>/dev/null | awk 'NF == 3 && $2 ~ /[A-TV-Z]/ { print $3 }' | sort -u
+    nm -g "$@" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u
 }
 names --defined-only "$lib/libforkmap.a" >archive
 names -D --defined-only "$lib/libforkmap.so" | sed 's/@.*//' | grep '^fm_' >shared

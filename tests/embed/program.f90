@@ -52,6 +52,6 @@ program outside
   if (list(1)%item /= 7 .or. list(1)%code /= 3) error stop 'of item 7'
   if (maxval(abs(z(:, 9:) - x(:, 9:)/2)) > 0) error stop 'a wrong half'
   print '(a)', trim(errmsg)
-  deallocate (list) ! else a leak, for those who look for them
+  deallocate (list) ! a main program's variables are never finalised, and a leak checker minds
   call pool%destroy
 end program outside
