@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define PROGRESS_NS   FM_MS(100)
-#define GRACE_SECONDS 0.5 /* for the items in flight, once a signal has come */
+#define GRACE_SECONDS 1.0 /* for the items in flight, once a signal has come */
 
 struct work {
     const struct fmc_options *options;

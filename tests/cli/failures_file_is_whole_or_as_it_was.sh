@@ -54,7 +54,7 @@ grep -qx before log && grep -qx after log && grep -q '"item":3' log || fail "the
 [ -z "$(find . -name '*.part')" ] || fail "a part of a file is left"
 rm -f ran out.npy
 set -m
-"$FORKMAP" map ./f.so:f range:0:100000000 --out f8: -o out.npy --on-error continue --workers 1 \
+"$FORKMAP" map ./f.so:f range:0:1000000 --out f8: -o out.npy --on-error continue --workers 1 \
     --failures records2 >stdout 2>stderr &
 pid=$!
 until [ -e ran ]; do
