@@ -11,7 +11,9 @@
 #include "params.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +99,18 @@ static int bind(struct fmk_problem *p, const struct fmk_param *params)
  * ---- verify -------------------------------------------------------------------------------------
  */
 
+/* The first edge that is not where it should be, as a mean of both ends; -1: all are. The counts are compared by these edges. */
+static int64_t find_wrong_edge(const struct fmk_histogram_ctx *c)
+{
+    const double allowed = 8.0 * DBL_EPSILON * fmax(fabs(c->low), fabs(c->high));
+    for (int64_t k = 0; k <= c->bins; k++) {
+        const double part = (double)k / (double)c->bins;
+        if (!(fabs(c->edges[k] - (c->low * (1.0 - part) + c->high * part)) <= allowed))
+            return k;
+    }
+    return -1;
+}
+
 /* The bin whose edges enclose the value, -1 if none does. */
 static int64_t find_bin(const struct fmk_histogram_ctx *c, double value)
 {
@@ -117,6 +131,12 @@ static int verify(const struct fmk_problem *p, char *text, size_t cap)
 {
     const struct fmk_histogram_ctx *c = p->ctx;
     const size_t row_bytes = (size_t)c->bins * sizeof(int64_t);
+    const int64_t wrong_edge = find_wrong_edge(c);
+    if (wrong_edge >= 0) {
+        snprintf(text, cap, "edge %" PRId64 " is %.17g, not that of a bin of equal width",
+                 wrong_edge, c->edges[wrong_edge]);
+        return 1;
+    }
     int64_t *expected = malloc(row_bytes);
     int64_t n_in = 0;
     if (expected == NULL)

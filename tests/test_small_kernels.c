@@ -9,6 +9,8 @@
 
 #include "t_kernel.h"
 
+#include "histogram.h"
+
 #include <math.h>
 
 /*
@@ -232,6 +234,20 @@ static void test_histogram_wrong_count_is_found_and_named(void **state)
     fmk_release(&p);
 }
 
+/* The kernel counts by the same wrong edge, so the counts alone agree. */
+static void test_histogram_wrong_edge_is_found_though_the_counts_agree(void **state)
+{
+    struct fmk_problem p;
+    char text[240];
+    (void)state;
+    t_prepare(&p, "histogram", T_PARAMS({"n", "7", NULL}, {"length", "100", NULL}), NULL, 0);
+    const struct fmk_histogram_ctx *c = p.ctx;
+    ((double *)(uintptr_t)c->edges)[128] += 0.25 * (c->high - c->low) / (double)c->bins;
+    assert_int_equal(t_run_and_verify(&p, text, sizeof text), 1);
+    assert_non_null(strstr(text, "edge 128"));
+    fmk_release(&p);
+}
+
 static void test_histogram_bins_without_width_are_refused(void **state)
 {
     (void)state;
@@ -257,4 +273,5 @@ T_MAIN(T_TEST(test_primes_first_hundred_numbers_have_the_known_counts),
        T_TEST(test_histogram_rounding_at_an_edge_does_not_decide),
        T_TEST(test_histogram_rows_of_any_length_and_layout_are_counted),
        T_TEST(test_histogram_wrong_count_is_found_and_named),
+       T_TEST(test_histogram_wrong_edge_is_found_though_the_counts_agree),
        T_TEST(test_histogram_bins_without_width_are_refused))
