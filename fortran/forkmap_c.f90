@@ -12,7 +12,7 @@ module forkmap_c
     FM_ECANCELLED = -4099, FM_ECLOSED = -4100, FM_EOWNERDEAD = -4101, FM_EBROKEN = -4102, &
     FM_EFORKED = -4103, FM_ECORRUPT = -4104, FM_EAUTH = -4105, FM_EFORMAT = -4106, &
     FM_ETOOLONG = -4107, FM_ENOTREADY = -4108, FM_EOOM = -4109, FM_EINIT = -4110, &
-    FM_ESTALE = -4111, FM_ENOFUNC = -4112
+    FM_ESTALE = -4111, FM_ENOFUNC = -4112, FM_EUNSAFE = -4113, FM_ENOINIT = -4114
   integer(c_int), parameter :: FM_EINVAL = -22, FM_EBUSY = -16, FM_ENOMEM = -12, FM_ETIMEDOUT = -110
 
   integer(c_int), parameter :: FM_PIN_CORE = 1, FM_PIN_SPREAD = 2, FM_PIN_COMPACT = 3, FM_PIN_NONE = 4
@@ -51,6 +51,8 @@ module forkmap_c
     integer(c_size_t) :: stack_bytes = 0
     integer(c_int) :: inner_threads = 0
     integer(c_int64_t) :: start_timeout = 0
+    integer(c_size_t) :: init_arg_bytes = 0
+    type(c_ptr) :: context = c_null_ptr
   end type fm_pool_opts
 
   ! fm_map_opts(chunk=100_c_int64_t, on_error=FM_ON_ERROR_CONTINUE): what is left out has its default.

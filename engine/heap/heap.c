@@ -62,6 +62,14 @@ static void lay_out(struct fmi_heap *heap, char *base, size_t bytes)
     heap->bytes = bytes;
 }
 
+/* In each process that is no fork of one that has done it. */
+static int protect_gaps(struct fmi_heap *heap)
+{
+    size_t page = fmi_sys_page_bytes();
+    int rc = fmi_sys_protect_none((char *)heap->shm + page, page);
+    return rc != 0 ? rc : fmi_sys_protect_none(heap->spans - page, page);
+}
+
 static int write_header(struct fmi_heap *heap)
 {
     int rc = fmi_heap_reserve(heap, heap->shm, sizeof *heap->shm);
@@ -74,11 +82,7 @@ static int write_header(struct fmi_heap *heap)
         .bytes = heap->bytes,
         .warm_limit = warm_bytes / FMI_SPAN_BYTES,
     };
-    size_t page = fmi_sys_page_bytes();
-    rc = fmi_sys_protect_none((char *)heap->shm + page, page);
-    if (rc == 0)
-        rc = fmi_sys_protect_none(heap->spans - page, page);
-    return rc;
+    return protect_gaps(heap);
 }
 
 /* -EEXIST: every place is taken or refused. */
@@ -162,6 +166,46 @@ static int open_heap(struct fmi_heap **out)
 static struct fmi_heap *get_heap(void)
 {
     return __atomic_load_n(&this_heap, __ATOMIC_ACQUIRE);
+}
+
+int fmi_heap_place(struct fmi_heap_place *out)
+{
+    struct fmi_heap *heap = get_heap();
+    int rc = heap == NULL ? open_heap(&heap) : 0;
+    if (rc != 0)
+        return rc;
+    if (fmi_sys_inode(heap->fd) != heap->inode)
+        return fmi_error(-EBADF, "the shared heap's descriptor is closed: a process that is to be "
+                                 "executed anew cannot be given the heap");
+    *out = (struct fmi_heap_place){.fd = heap->fd, .base = (char *)heap->shm, .bytes = heap->bytes};
+    return 0;
+}
+
+static int check_header(const struct fmi_heap *heap)
+{
+    const struct fmi_heap_shm *shm = heap->shm;
+    if (shm->magic == FMI_HEAP_MAGIC && shm->layout == FMI_HEAP_LAYOUT &&
+        shm->bytes == heap->bytes && shm->n_spans == heap->n_spans)
+        return 0;
+    return fmi_error(FM_ECORRUPT, "what lies at %p is no shared heap of this version", (void *)shm);
+}
+
+int fmi_heap_attach(const struct fmi_heap_place *place)
+{
+    static struct fmi_heap heap;
+    int rc = fmi_sys_map_at(place->base, place->fd, place->bytes, 1);
+    if (rc != 0)
+        return fmi_error(rc, "the shared heap's addresses, %zu MiB at %p, are taken here: %s",
+                         place->bytes >> 20, (void *)place->base, fm_strerror(rc));
+    heap.fd = place->fd;
+    heap.inode = fmi_sys_inode(place->fd);
+    lay_out(&heap, place->base, place->bytes);
+    rc = check_header(&heap);
+    if (rc == 0)
+        rc = protect_gaps(&heap);
+    if (rc == 0)
+        __atomic_store_n(&this_heap, &heap, __ATOMIC_RELEASE);
+    return rc;
 }
 
 int fmi_heap_alloc(void **out, size_t bytes, unsigned flags)

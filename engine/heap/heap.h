@@ -18,6 +18,17 @@
  */
 int fmi_heap_alloc(void **out, size_t bytes, unsigned flags);
 
+/* Where the heap is, for a process that does not inherit it. */
+struct fmi_heap_place {
+    int fd;
+    char *base;
+    size_t bytes;
+};
+/* Makes the heap if there is none. 0; as fmi_heap_alloc; -EBADF: the program has closed its descriptor. */
+int fmi_heap_place(struct fmi_heap_place *out);
+/* Maps the heap of another process there. 0; -EEXIST: something lies there; -ENOMEM; FM_ECORRUPT: it is no heap of this version. */
+int fmi_heap_attach(const struct fmi_heap_place *place);
+
 /* Frees what fmi_heap_alloc gave, in any process. NULL is ignored. FM_ECORRUPT: not an allocation. */
 int fmi_heap_free(void *p);
 

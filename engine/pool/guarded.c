@@ -23,6 +23,12 @@ struct block { /* private: what this process knows of a block that it made */
 static struct block *blocks;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+int fmi_guarded_adopt(char *p, size_t bytes)
+{
+    int rc = fmi_sys_protect_none(p - GUARD_BYTES, GUARD_BYTES);
+    return rc != 0 ? rc : fmi_sys_protect_none(p + bytes, GUARD_BYTES);
+}
+
 static struct block *find_spare(size_t bytes)
 {
     pid_t self = getpid();
@@ -47,8 +53,7 @@ static int make_block(struct block **out, size_t bytes)
     *b = (struct block){
         .next = blocks, .p = (char *)all + GUARD_BYTES, .bytes = inner, .maker = getpid()};
     blocks = *out = b;
-    rc = fmi_sys_protect_none(b->p - GUARD_BYTES, GUARD_BYTES);
-    return rc != 0 ? rc : fmi_sys_protect_none(b->p + inner, GUARD_BYTES);
+    return fmi_guarded_adopt(b->p, inner);
 }
 
 int fmi_guarded_take(char **out, size_t bytes)
@@ -67,6 +72,17 @@ int fmi_guarded_take(char **out, size_t bytes)
     }
     pthread_mutex_unlock(&lock);
     return rc;
+}
+
+size_t fmi_guarded_bytes(const char *p)
+{
+    size_t bytes = 0;
+    pthread_mutex_lock(&lock);
+    for (struct block *b = blocks; b != NULL; b = b->next)
+        if (b->p == p)
+            bytes = b->bytes;
+    pthread_mutex_unlock(&lock);
+    return bytes;
 }
 
 void fmi_guarded_give(const char *p)

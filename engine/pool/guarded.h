@@ -13,6 +13,10 @@
 
 /* At least `bytes`, zeroed. 0, -ENOMEM, -ENOSPC. */
 int fmi_guarded_take(char **out, size_t bytes);
+/* What lies between the guards of a block that was taken here. */
+size_t fmi_guarded_bytes(const char *p);
+/* In a process that is no fork of the taker: makes the guards inaccessible here, too. 0 or -errno. */
+int fmi_guarded_adopt(char *p, size_t bytes);
 /* For the next pool of this process. NULL is ignored. */
 void fmi_guarded_give(const char *p);
 

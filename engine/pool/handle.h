@@ -46,12 +46,15 @@ struct fm_pool {
     int n_workers;
     int caller;    /* fm_caller */
     int has_crew;  /* not when the caller is the only worker */
+    int method;    /* fm_start_method */
     int is_nested; /* opened by a function: its maps do not run inline there */
     struct fmi_crew crew;
     struct fmi_pool_view view;
     char *block; /* the shared parts, between their guards */
     int *cpus;
-    struct fmi_modules *modules;
+    struct fmi_orders_shm *orders;    /* NULL by fork */
+    void *init_arg;                   /* a copy in the heap, or NULL */
+    struct fmi_modules *modules;      /* NULL: not by fork */
     struct fmi_plan *written;         /* by slot: what its job has; for whoever fills the slot */
     _Atomic uint64_t tickets;         /* maps submitted */
     _Atomic uint64_t last_done_ticks; /* isolated: workers spin for a while after it */

@@ -1,8 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* The transitions of a job slot that more than one process may make; see job.h. */
+/* Where the parts of a pool lie, and the transitions of a job slot that more than one process may make; see job.h. */
 #include "job.h"
 
 #include "fault.h"
+
+enum { LINE_BYTES = 64 };
+
+static char *take(size_t *at, char *block, size_t bytes)
+{
+    char *p = block == NULL ? NULL : block + *at;
+    *at += (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    return p;
+}
+
+size_t fmi_pool_lay_out(struct fmi_pool_view *view, char *block, int n_ranks)
+{
+    size_t at = 0, n = (size_t)n_ranks;
+    view->shm = (struct fmi_pool_shm *)take(&at, block, sizeof *view->shm);
+    view->tallies = (struct fmi_tally_shm *)take(&at, block, n * sizeof *view->tallies);
+    view->ranges =
+        (struct fmi_range_shm *)take(&at, block, FMI_POOL_JOBS * n * sizeof *view->ranges);
+    view->progress =
+        (struct fmi_progress_shm *)take(&at, block, FMI_POOL_JOBS * n * sizeof *view->progress);
+    view->crew = (struct fmi_crew_shm *)take(&at, block, fmi_crew_bytes(n_ranks));
+    view->n_ranks = n_ranks;
+    return at;
+}
+
+void fmi_pool_wake_all(int rank, void *view)
+{
+    const struct fmi_pool_view *v = view;
+    (void)rank;
+    fmi_park_wake_all(&v->shm->work);
+    fmi_park_wake_all(&v->shm->done);
+}
 
 void fmi_job_finish(const struct fmi_pool_view *view, int slot, uint64_t ticket)
 {

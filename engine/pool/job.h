@@ -184,6 +184,11 @@ struct fmi_pool_view {
     int is_isolated; /* no rank is the caller's */
 };
 
+/* job.c: sets where the parts lie in a pool's block. Returns the bytes of it. */
+size_t fmi_pool_lay_out(struct fmi_pool_view *view, char *block, int n_ranks);
+/* job.c: in the warden, after a death: whoever sleeps looks again (park.h). `view` is the warden's. */
+void fmi_pool_wake_all(int rank, void *view);
+
 static inline uint64_t fmi_job_word(uint64_t ticket, unsigned state)
 {
     return ticket << 8 | state;

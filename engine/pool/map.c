@@ -7,6 +7,7 @@
 #include "heap.h"
 #include "inline.h"
 #include "mapping.h"
+#include "opts.h"
 #include "prepare.h"
 
 #include <errno.h>

@@ -3,9 +3,11 @@
 #include "clock.h"
 #include "error.h"
 #include "guarded.h"
-#include "message.h"
 #include "handle.h"
 #include "heap.h"
+#include "message.h"
+#include "opts.h"
+#include "orders.h"
 #include "owner.h"
 #include "prepare.h"
 #include "process.h"
@@ -20,7 +22,6 @@
 
 #define START_TIMEOUT_NS FM_SECONDS(60)
 #define END_TIMEOUT_NS   FM_SECONDS(5)
-enum { LINE_BYTES = 64 };
 
 /* ---- options -------------------------------------------------------------------------------- */
 
@@ -36,6 +37,8 @@ static int check_opts(const fm_pool_opts *o)
         return fmi_error(-EINVAL, "unknown caller mode %d", o->caller);
     if (o->stack_bytes > PTRDIFF_MAX / 2)
         return fmi_error(-EINVAL, "stack_bytes is %zu", o->stack_bytes);
+    if (o->init_arg == NULL && o->init_arg_bytes > 0)
+        return fmi_error(-EINVAL, "init_arg is NULL, init_arg_bytes is %zu", o->init_arg_bytes);
     if (o->inner_threads < -1 || o->start_timeout < 0)
         return fmi_error(-EINVAL,
                          "inner_threads may be -1 or more, start_timeout may not be negative");
@@ -76,37 +79,14 @@ static int choose_cpus(fm_pool *pool, const fm_pool_opts *o)
 
 /* ---- shared memory -------------------------------------------------------------------------- */
 
-static char *take(char **at, size_t bytes)
-{
-    char *p = *at;
-    *at += (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-    return p;
-}
-
-static void lay_out(fm_pool *pool, char *at)
-{
-    struct fmi_pool_view *view = &pool->view;
-    size_t n = (size_t)pool->n_workers;
-    view->shm = (struct fmi_pool_shm *)take(&at, sizeof *view->shm);
-    view->tallies = (struct fmi_tally_shm *)take(&at, n * sizeof *view->tallies);
-    view->ranges = (struct fmi_range_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->ranges);
-    view->progress =
-        (struct fmi_progress_shm *)take(&at, FMI_POOL_JOBS * n * sizeof *view->progress);
-    view->crew = (struct fmi_crew_shm *)take(&at, fmi_crew_bytes(pool->n_workers));
-    view->cpus = pool->cpus;
-    view->n_ranks = pool->n_workers;
-    view->is_isolated = pool->caller != FM_CALLER_WORKS;
-}
-
 static int make_shared(fm_pool *pool)
 {
-    lay_out(pool, NULL);
-    size_t bytes = (size_t)((char *)pool->view.crew - (char *)pool->view.shm) +
-                   fmi_crew_bytes(pool->n_workers);
-    int rc = fmi_guarded_take(&pool->block, bytes);
+    int rc = fmi_guarded_take(&pool->block, fmi_pool_lay_out(&pool->view, NULL, pool->n_workers));
     if (rc != 0)
         return rc;
-    lay_out(pool, pool->block);
+    fmi_pool_lay_out(&pool->view, pool->block, pool->n_workers);
+    pool->view.cpus = pool->cpus;
+    pool->view.is_isolated = pool->caller != FM_CALLER_WORKS;
     struct fmi_pool_shm *shm = pool->view.shm;
     shm->magic = FMI_POOL_MAGIC;
     shm->layout = FMI_POOL_LAYOUT;
@@ -131,15 +111,6 @@ static void free_records(fm_pool *pool)
 
 /* ---- open ----------------------------------------------------------------------------------- */
 
-/* In the warden, after a death: whoever sleeps looks again (park.h, job.h). */
-static void wake_all(int rank, void *arg)
-{
-    const struct fmi_pool_view *view = arg;
-    (void)rank;
-    fmi_park_wake_all(&view->shm->work);
-    fmi_park_wake_all(&view->shm->done);
-}
-
 static int open_crew(fm_pool *pool, const fm_pool_opts *o)
 {
     struct fmi_crew_plan plan = {
@@ -151,16 +122,22 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
         .inner_threads = o->inner_threads == 0 ? 1 : o->inner_threads,
         .initializer = o->initializer,
         .finalizer = o->finalizer,
-        .init_arg = o->init_arg,
+        .init_arg = o->init_arg_bytes > 0 ? pool->init_arg : o->init_arg,
         .work = fmi_pool_serve,
-        .on_death = wake_all,
+        .on_death = fmi_pool_wake_all,
         .arg = &pool->view,
+        .method = pool->method,
+        .elsewhere = fmi_orders_obey,
     };
     if (plan.first == plan.n)
         return 0;
     fmi_ticks_per_ns(); /* measured once, before the forks */
-    int rc = fmi_crew_open(&pool->crew, &plan,
-                           o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS);
+    int rc = pool->method == FM_FORK ? 0 : fmi_orders_write(&pool->orders, &plan, pool->block);
+    if (rc != 0)
+        return rc;
+    plan.orders = pool->orders;
+    rc = fmi_crew_open(&pool->crew, &plan,
+                       o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS);
     pool->has_crew = rc == 0;
     return rc;
 }
@@ -182,6 +159,8 @@ static void free_handle(fm_pool *pool)
     if (pool->has_crew)
         fmi_crew_close(&pool->crew);
     free_records(pool);
+    (void)fmi_heap_free(pool->orders);
+    (void)fmi_heap_free(pool->init_arg);
     fmi_guarded_give(pool->block);
     fmi_modules_free(pool->modules);
     free(pool->cpus);
@@ -205,6 +184,32 @@ static void advance_phase(fm_pool *pool, int phase)
         ;
 }
 
+/* Elsewhere the functions have other addresses: none is valid as it is. */
+static int choose_method(fm_pool *pool, const fm_pool_opts *o)
+{
+    int rc = pool->method = fmi_context_method(o->context);
+    if (rc < 0)
+        return rc;
+    if (pool->method == FM_FORK)
+        return fmi_modules_snapshot(&pool->modules);
+    if (o->init_arg == NULL || o->init_arg_bytes > 0 || fmi_heap_contains(o->init_arg, 1))
+        return 0;
+    return fmi_error(-EINVAL,
+                     "init_arg points into the memory of this process, which workers by %s do not "
+                     "have; give init_arg_bytes, or a pointer into the shared heap",
+                     fm_start_method_name(pool->method));
+}
+
+static int copy_init_arg(fm_pool *pool, const fm_pool_opts *o)
+{
+    if (o->init_arg_bytes == 0)
+        return 0;
+    int rc = fmi_heap_alloc(&pool->init_arg, o->init_arg_bytes, 0);
+    if (rc == 0)
+        memcpy(pool->init_arg, o->init_arg, o->init_arg_bytes);
+    return rc;
+}
+
 static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
 {
     static _Atomic uint64_t n_opened; /* private to the process */
@@ -219,7 +224,9 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     if (rc == 0 && (pool->written = calloc(FMI_POOL_JOBS, sizeof *pool->written)) == NULL)
         rc = -ENOMEM;
     if (rc == 0)
-        rc = fmi_modules_snapshot(&pool->modules);
+        rc = choose_method(pool, o);
+    if (rc == 0)
+        rc = copy_init_arg(pool, o);
     if (rc == 0)
         rc = make_shared(pool);
     if (rc == 0)
@@ -335,11 +342,8 @@ int fm_pool_destroy(fm_pool *pool)
         return fmi_error(-EINVAL, "another thread destroys the pool");
     end_now(pool);
     await_maps(pool);
-    if (pool->has_crew && fmi_crew_join(&pool->crew, END_TIMEOUT_NS) != 0) {
-        fmi_sys_pidfd_kill(
-            pool->crew.warden_pidfd); /* it is stopped, say: its workers die with it */
-        fmi_crew_join(&pool->crew, END_TIMEOUT_NS);
-    }
+    if (pool->has_crew && fmi_crew_join(&pool->crew, END_TIMEOUT_NS) != 0)
+        fmi_crew_kill(&pool->crew);
     free_handle(pool);
     return 0;
 }
@@ -388,5 +392,5 @@ int fm_pool_worker(fm_pool *pool, int rank, fm_worker_info *out)
 int fm_pool_warden_pid(fm_pool *pool)
 {
     int rc = fmi_pool_check(pool);
-    return rc != 0 ? rc : pool->has_crew ? pool->crew.warden_pid : 0;
+    return rc != 0 ? rc : pool->has_crew ? pool->crew.warden.pid : 0;
 }

@@ -9,21 +9,6 @@
 
 enum { UNDO_BYTES = 1 << 20, MAX_RETRIES = 1000 };
 
-int fmi_opts_copy(void *to, size_t bytes, const void *given)
-{
-    size_t given_bytes;
-    memset(to, 0, bytes);
-    if (given == NULL)
-        return 0;
-    memcpy(&given_bytes, given, sizeof given_bytes);
-    if (given_bytes < sizeof given_bytes || given_bytes > bytes)
-        return fmi_error(-EINVAL,
-                         "struct_size is %zu, this library knows %zu; use the FM_..._OPTS macro",
-                         given_bytes, bytes);
-    memcpy(to, given, given_bytes);
-    return 0;
-}
-
 static int check_policy(const fm_map_opts *o)
 {
     if (o->schedule < 0 || o->schedule > FM_SCHEDULE_GUIDED)

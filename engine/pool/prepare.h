@@ -18,9 +18,6 @@ struct fmi_request {
     const fm_map_opts *opts; /* whole, whatever the caller's struct_size */
 };
 
-/* Copies options of any known version. `given` may be NULL. 0 or -EINVAL. */
-int fmi_opts_copy(void *to, size_t bytes, const void *given);
-
 /*
  * Fills the plan but for fn, arg, undo and host_cpu. 0; -EINVAL, -EOVERFLOW, FM_ECORRUPT (detail). For an empty map n_items
  * is 0 and the rest is not to be used.

@@ -74,13 +74,21 @@ static int reach_mapped(const struct fmi_runner *r)
     return rc;
 }
 
+/* Descriptions live as long as the pool, and only its workers need them. */
 static int find_function(struct fmi_runner *r)
 {
-    union { /* ISO C has no cast between the two */
+    static const struct fmi_function_shm *last; /* private to the worker */
+    static union {                              /* ISO C has no cast between the two */
         void *object;
         fmi_any_fn *function;
-    } found = {.function = r->plan->fn};
-    int rc = r->plan->fn == NULL ? fmi_function_resolve(r->plan->described, &found.object) : 0;
+    } found;
+    int rc = 0;
+    r->fn = r->plan->fn;
+    if (r->fn != NULL)
+        return 0;
+    if (last != r->plan->described)
+        rc = fmi_function_resolve(r->plan->described, &found.object);
+    last = rc == 0 ? r->plan->described : NULL;
     r->fn = found.function;
     return rc;
 }

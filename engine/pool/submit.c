@@ -4,10 +4,12 @@
 
 #include "cache.h"
 #include "clock.h"
+#include "error.h"
 #include "fault.h"
 #include "heap.h"
 #include "topo.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -99,12 +101,24 @@ void fmi_mapping_free_slot(struct fmi_mapping *m)
             &shm->done); /* for a slot; one who begins to wait just now looks again soon */
 }
 
+/* A pointer that is not copied must mean something in the workers. */
+static int check_pointer(const struct fmi_mapping *m)
+{
+    if (m->pool->method == FM_FORK || !m->pool->has_crew || m->opts->arg == NULL ||
+        fmi_heap_contains(m->opts->arg, 1))
+        return 0;
+    return fmi_error(-EINVAL,
+                     "arg points into the memory of this process, which workers by %s do not have; "
+                     "give arg_bytes, or a pointer into the shared heap",
+                     fm_start_method_name(m->pool->method));
+}
+
 static int copy_argument(struct fmi_mapping *m)
 {
     size_t bytes = m->opts->arg_bytes;
     m->plan.arg = m->opts->arg;
     if (bytes == 0)
-        return 0;
+        return check_pointer(m);
     m->plan.arg = m->job->arg;
     if (bytes > FMI_ARG_BYTES) {
         int rc = fmi_heap_alloc(&m->arg_block, bytes, 0);

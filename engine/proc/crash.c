@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The crash handler of a worker: notes signal, address and "stack overflow" in its record, then lets the signal kill. */
-#include "crew.h"
+/* The crash handler: notes signal, address and "stack overflow", then lets the signal kill. */
+#include "crash.h"
+
 #include "memory.h"
 
 #include <signal.h>
 
 enum { HANDLER_STACK_BYTES = 64 << 10 };
 
-static struct fmi_worker_shm *reported; /* private to the worker, as all here */
+static struct fmi_fault_shm *reported; /* private to the process, as all here */
 static uint32_t reported_starts;
 static const char *guard_begin, *guard_end;
 
@@ -20,7 +21,7 @@ static void report(int number, siginfo_t *info, void *context)
     const char *address = number == SIGABRT || number == SIGTRAP ? NULL : info->si_addr;
     if (info->si_code <= 0)
         address = NULL; /* sent by someone, not raised by an instruction */
-    reported->fault = (struct fmi_fault_shm){
+    *reported = (struct fmi_fault_shm){
         .starts = reported_starts,
         .signal = number,
         .address = (uintptr_t)address,
@@ -35,13 +36,13 @@ void fmi_crash_set_guard(const void *begin, const void *end)
     guard_end = end;
 }
 
-void fmi_crash_report_to(struct fmi_worker_shm *worker, uint32_t starts)
+void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts)
 {
     void *stack;
-    reported = worker;
+    reported = fault;
     reported_starts = starts;
     if (fmi_sys_map_private(&stack, HANDLER_STACK_BYTES) != 0)
-        return; /* without it a crash still ends the worker, and the record lacks the address */
+        return; /* without it a crash still ends the process, and the report lacks the address */
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = HANDLER_STACK_BYTES}, NULL);
     struct sigaction action = {.sa_sigaction = report,
                                .sa_flags =

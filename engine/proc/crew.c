@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The host's side of a crew: fork the warden, wait for the workers, command, join. The protocol is in crew.h. */
+/* The host's side of a crew: launch the warden, wait for the workers, command, join. The protocol is in crew.h. */
 #include "crew.h"
 
 #include "clock.h"
@@ -8,63 +8,35 @@
 #include "process.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 20000 };
+enum { SPIN_NS = 20000, LOOK_NS = 2000000 };
 
 size_t fmi_crew_bytes(int n)
 {
     return sizeof(struct fmi_crew_shm) + (size_t)n * sizeof(struct fmi_worker_shm);
 }
 
-/* Between the forks nothing of the host's may run: its signals stay blocked until the warden is itself. */
-static int fork_warden(struct fmi_crew *crew, int host_pidfd)
+static void begin_here(void *crew, const int *fds)
 {
-    sigset_t before;
-    fflush(stdout); /* or a worker's exit would print the host's text again */
-    fflush(stderr);
-    fmi_sys_block_signals(&before);
-    pid_t pid = fmi_sys_fork();
-    if (pid == 0)
-        fmi_warden_run(&crew->plan, host_pidfd, crew->bell);
-    crew->warden_pid = pid;
-    fmi_sys_restore_signals(&before);
-    return pid < 0 ? fmi_error(pid, "the warden cannot be forked: %s", fm_strerror(pid)) : 0;
+    fmi_warden_run(&((struct fmi_crew *)crew)->plan, fds);
 }
 
-static int open_descriptors(struct fmi_crew *crew, int *host_pidfd)
+static int start_warden(struct fmi_crew *crew, int64_t deadline_ns)
 {
-    *host_pidfd = fmi_sys_pidfd_open(getpid());
-    if (*host_pidfd < 0)
-        return fmi_error(*host_pidfd,
-                         "pidfd_open: %s (Linux 5.3 or newer is needed; see ulimit -n)",
-                         fm_strerror(*host_pidfd));
+    int is_fork = crew->plan.method == FM_FORK;
     crew->bell = fmi_sys_eventfd();
-    if (crew->bell >= 0)
-        return 0;
-    close(*host_pidfd);
-    return fmi_error(crew->bell, "eventfd: %s (see ulimit -n)", fm_strerror(crew->bell));
-}
-
-static int start_warden(struct fmi_crew *crew)
-{
-    int host_pidfd;
-    int rc = open_descriptors(crew, &host_pidfd);
+    if (crew->bell < 0)
+        return fmi_error(crew->bell, "eventfd: %s (see ulimit -n)", fm_strerror(crew->bell));
+    struct fmi_launch launch = {.method = crew->plan.method,
+                                .entry = is_fork ? begin_here : crew->plan.elsewhere,
+                                .arg = is_fork ? (void *)crew : crew->plan.orders,
+                                .fd = crew->bell,
+                                .inner_threads = crew->plan.inner_threads,
+                                .deadline_ns = deadline_ns};
+    int rc = fmi_launch(&crew->warden, &launch);
     if (rc != 0)
-        return rc;
-    rc = fork_warden(crew, host_pidfd);
-    close(host_pidfd);
-    if (rc == 0) {
-        crew->warden_pidfd = fmi_sys_pidfd_open(crew->warden_pid);
-        if (crew->warden_pidfd >= 0)
-            return 0;
-        rc = fmi_error(crew->warden_pidfd, "pidfd_open: %s", fm_strerror(crew->warden_pidfd));
-        struct fmi_exit ignored;
-        fmi_sys_kill(crew->warden_pid); /* not reaped, so the pid is still its own */
-        fmi_sys_reap(crew->warden_pid, &ignored);
-    }
-    close(crew->bell);
+        close(crew->bell);
     return rc;
 }
 
@@ -92,6 +64,26 @@ static int check_ready(struct fmi_crew *crew)
     return n_ready == crew->plan.n - crew->plan.first;
 }
 
+/* Until its life has begun, the kernel announces its end by the pidfd only. */
+static int await_begin(struct fmi_crew *crew, int64_t deadline_ns)
+{
+    struct fmi_crew_shm *shm = crew->plan.shm;
+    for (;;) {
+        uint32_t seen = fmi_park_seen(&shm->events);
+        if (atomic_load(&shm->life.word) != 0)
+            break;
+        int64_t look_ns = fmi_deadline_after(LOOK_NS);
+        int rc =
+            fmi_park(&shm->events, seen, SPIN_NS, look_ns < deadline_ns ? look_ns : deadline_ns);
+        if (fmi_child_await(&crew->warden, 0) == 0 && atomic_load(&shm->life.word) == 0)
+            return fmi_child_trouble(&crew->warden);
+        if (rc == -ETIMEDOUT && fmi_now_ns() >= deadline_ns)
+            return fmi_error(-ETIMEDOUT, "the warden has not begun within start_timeout");
+    }
+    fmi_child_begun(&crew->warden);
+    return 0;
+}
+
 static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
 {
     struct fmi_crew_shm *shm = crew->plan.shm;
@@ -101,13 +93,12 @@ static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
         int rc = check_ready(crew);
         if (rc < 0)
             return rc;
-        if (rc == 1) { /* `life` may have been read before it began */
-            crew->life_value = life = atomic_load(&shm->life.word);
-            if ((life & FMI_LIFE_OVER) == 0)
-                return 0;
-        }
         if ((life & FMI_LIFE_OVER) != 0)
             return fmi_error(FM_EBROKEN, "the warden died while the pool started");
+        if (rc == 1) {
+            crew->life_value = life;
+            return 0;
+        }
         rc = fmi_park_alive(&shm->events, seen, SPIN_NS, &shm->life.word, life, deadline_ns);
         if (rc == -ETIMEDOUT)
             return fmi_error(-ETIMEDOUT, "the workers are not ready within start_timeout");
@@ -116,23 +107,30 @@ static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
 
 int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64_t timeout)
 {
-    *crew = (struct fmi_crew){.plan = *plan, .warden_pidfd = -1, .bell = -1};
+    int64_t deadline_ns = fmi_deadline_after(timeout);
+    *crew = (struct fmi_crew){.plan = *plan, .warden.pidfd = -1, .bell = -1};
     fmi_park_init(&plan->shm->events);
     atomic_store(&plan->shm->command, FMI_COMMAND_RUN);
     atomic_store(&plan->shm->state, FMI_CREW_RUNNING);
-    int rc = start_warden(crew);
+    int rc = start_warden(crew, deadline_ns);
     if (rc != 0)
         return rc;
-    rc = await_ready(crew, fmi_deadline_after(timeout));
+    rc = await_begin(crew, deadline_ns);
+    if (rc == 0)
+        rc = await_ready(crew, deadline_ns);
     if (rc == 0)
         return 0;
     fmi_crew_command(crew, FMI_COMMAND_KILL);
-    if (fmi_crew_join(crew, FM_SECONDS(5)) != 0) {
-        fmi_sys_pidfd_kill(crew->warden_pidfd);
-        fmi_crew_join(crew, FM_SECONDS(5));
-    }
+    if (fmi_crew_join(crew, FM_SECONDS(5)) != 0)
+        fmi_crew_kill(crew);
     fmi_crew_close(crew);
     return rc;
+}
+
+void fmi_crew_kill(struct fmi_crew *crew)
+{
+    fmi_sys_pidfd_signal(crew->warden.pidfd, SIGKILL);
+    (void)fmi_crew_join(crew, FM_SECONDS(5));
 }
 
 void fmi_crew_command(struct fmi_crew *crew, uint32_t command)
@@ -157,13 +155,13 @@ int fmi_crew_is_alive(const struct fmi_crew *crew)
 
 int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
 {
-    return fmi_sys_await_pidfd(crew->warden_pidfd, fmi_deadline_after(timeout));
+    return fmi_child_await(&crew->warden, fmi_deadline_after(timeout));
 }
 
 /* For a warden that was killed: its workers are dead or dying, and nobody else reaps them for us to know. */
 static void recover_heap(struct fmi_crew *crew)
 {
-    fmi_heap_recover(crew->warden_pid);
+    fmi_heap_recover(crew->warden.pid);
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
         int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
         if (pid > 1 && pid != getpid())
@@ -175,7 +173,7 @@ static void recover_heap(struct fmi_crew *crew)
 void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout)
 {
     int64_t deadline_ns = fmi_deadline_after(timeout);
-    (void)fmi_sys_await_end(crew->warden_pidfd, deadline_ns);
+    (void)fmi_sys_await_end(crew->warden.pidfd, deadline_ns);
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
         int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
         int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
@@ -190,7 +188,8 @@ void fmi_crew_close(struct fmi_crew *crew)
 {
     if (atomic_load(&crew->plan.shm->state) != FMI_CREW_OVER) /* else the warden has done it */
         recover_heap(crew);
-    close(crew->warden_pidfd);
+    fmi_child_begun(&crew->warden);
+    close(crew->warden.pidfd);
     close(crew->bell);
-    crew->warden_pidfd = crew->bell = -1;
+    crew->warden.pidfd = crew->bell = -1;
 }

@@ -5,8 +5,9 @@
 /*
  * A crew: one warden and its workers.
  *
- *     host ──fork──> warden ──fork──> worker first .. n-1      (one per core, pinned)
+ *     host ──launch──> warden ──fork──> worker first .. n-1      (one per core, pinned)
  *
+ * How the warden comes to be is the business of launch.h; its workers are always its forks.
  * The warden forks the workers, waits for them, notes how each ended, forks its replacement on the same core, and ends
  * with the host. It knows nothing of jobs: what a dead worker had is recovered by the process that takes its rank.
  *
@@ -37,7 +38,9 @@
  *    256:  end
  */
 
+#include "crash.h"
 #include "futex.h"
+#include "launch.h"
 #include "park.h"
 
 #include <forkmap/pool.h>
@@ -59,14 +62,6 @@ struct fmi_death_shm {
     int32_t pid;
     int64_t end_ns;
     int64_t peak_bytes;
-};
-
-struct fmi_fault_shm {
-    uint32_t starts; /* of the process that wrote it */
-    int32_t signal;
-    uint64_t address;
-    uint32_t stack_overflow;
-    uint32_t pad;
 };
 
 struct fmi_note_shm {
@@ -108,9 +103,15 @@ static_assert(offsetof(struct fmi_crew_shm, command) == 64, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, life) == 128, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, workers) == 192, "crew: layout");
 
-/* What a crew is to do. Lives in the host; warden and workers have it as it was at the fork. */
+/*
+ * What a crew is to do. Lives in the host; warden and workers have it as it was at the fork. A warden that is no fork makes its own in
+ * `elsewhere`, from `orders` in the heap, and runs fmi_warden_run().
+ */
 struct fmi_crew_plan {
     struct fmi_crew_shm *shm;
+    int method; /* fm_start_method */
+    fmi_entry *elsewhere;
+    void *orders;
     int first, n;    /* ranks first .. n-1 are processes */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
@@ -126,8 +127,7 @@ struct fmi_crew_plan {
 /* The host's handle of a running crew. */
 struct fmi_crew {
     struct fmi_crew_plan plan;
-    int warden_pid;
-    int warden_pidfd;
+    struct fmi_child warden;
     int bell;            /* eventfd: the warden looks at command and tick_ns */
     uint32_t life_value; /* of a living warden */
 };
@@ -152,14 +152,17 @@ int fmi_crew_is_alive(const struct fmi_crew *crew);
 /* Waits for the warden's end and reaps it: 0, -ETIMEDOUT. */
 int fmi_crew_join(struct fmi_crew *crew, int64_t timeout);
 
+/* For a warden that does not obey: it is stopped, say. Its workers die with it. */
+void fmi_crew_kill(struct fmi_crew *crew);
+
 /* Waits until no process of a crew that was told to end, or whose warden died, can write to memory any more. */
 void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout);
 
 /* After the join: closes what the handle holds. */
 void fmi_crew_close(struct fmi_crew *crew);
 
-/* warden.c: the warden's life. Never returns. */
-_Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, int host_pidfd, int bell);
+/* warden.c: the warden's life. fds as launched: the host, the bell. Never returns. */
+_Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, const int *fds);
 
 /* worker.c: a worker's life, in the forked child. Never returns. */
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,
@@ -175,10 +178,5 @@ const struct fmi_death_shm *fmi_worker_death(const struct fmi_worker_shm *worker
 /* Marks a call with a time limit; fmi_call_end() when it is over. */
 void fmi_call_begin(struct fmi_worker_shm *worker, int64_t limit_ns);
 void fmi_call_end(struct fmi_worker_shm *worker);
-
-/* crash.c: reports the worker's fatal signals into `worker`, on a stack of its own. */
-void fmi_crash_report_to(struct fmi_worker_shm *worker, uint32_t starts);
-/* The addresses whose fault means "stack overflow". */
-void fmi_crash_set_guard(const void *begin, const void *end);
 
 #endif

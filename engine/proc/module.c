@@ -17,6 +17,7 @@
 
 struct module {
     uintptr_t base, begin, end; /* load address, and the bounds of its segments */
+    int is_program;
     uint32_t id_bytes;
     uint8_t id[FMI_BUILD_ID_BYTES];
     char path[PATH_MAX];
@@ -91,21 +92,25 @@ static void read_segments(const struct dl_phdr_info *info, struct module *m)
 
 struct search {
     uintptr_t address;
-    const char *path; /* search by path when address is 0 */
+    const char *path; /* search by path when address is 0; "": the program */
     struct module *found;
-    int hit;
+    int n_seen, hit;
 };
 
 static int match_module(struct dl_phdr_info *info, size_t bytes, void *arg)
 {
     struct search *search = arg;
     struct module *m = search->found;
+    int is_program = search->n_seen++ == 0; /* dl_iterate_phdr begins with it */
     (void)bytes;
     read_segments(info, m);
+    m->is_program = is_program;
     if (search->address != 0 && (search->address < m->begin || search->address >= m->end))
         return 0;
+    if (search->address == 0 && is_program != (*search->path == '\0'))
+        return 0;
     set_path(m, info->dlpi_name);
-    if (search->address == 0 && strcmp(search->path, m->path) != 0)
+    if (search->address == 0 && !is_program && strcmp(search->path, m->path) != 0)
         return 0;
     if (m->id_bytes == 0)
         use_file_identity(m);
@@ -171,7 +176,7 @@ void fmi_modules_free(struct fmi_modules *modules)
 int fmi_modules_in_program(const struct fmi_modules *modules, const void *function)
 {
     const struct known *program = &modules->known[0]; /* dl_iterate_phdr begins with it */
-    return modules->n > 0 && (uintptr_t)function >= program->begin &&
+    return modules != NULL && modules->n > 0 && (uintptr_t)function >= program->begin &&
            (uintptr_t)function < program->end;
 }
 
@@ -209,10 +214,12 @@ int fmi_function_describe(const struct fmi_modules *at_fork, const void *functio
     *out =
         (struct fmi_function_shm){.offset = (uintptr_t)function - m.base, .id_bytes = m.id_bytes};
     memcpy(out->id, m.id, sizeof out->id);
-    if (was_loaded(at_fork, &m)) {
+    if (at_fork != NULL && was_loaded(at_fork, &m)) {
         out->address = (uintptr_t)function;
         return 0;
     }
+    if (m.is_program)
+        return 0;
     if (strlen(m.path) >= sizeof out->path)
         return fmi_error(FM_ENOFUNC, "the path of the function's library is too long: %s", m.path);
     memcpy(out->path, m.path, strlen(m.path) + 1);
@@ -223,6 +230,8 @@ static int open_module(const struct fmi_function_shm *described, struct module *
 {
     if (find_module(0, described->path, out))
         return 0;
+    if (described->path[0] == '\0')
+        return fmi_error(FM_ENOFUNC, "the program is not to be found in this process");
     if (dlopen(described->path, RTLD_NOW | RTLD_LOCAL) == NULL)
         return fmi_error(FM_ENOFUNC, "%s", dlerror());
     if (!find_module(0, described->path, out))
@@ -240,7 +249,8 @@ int fmi_function_resolve(const struct fmi_function_shm *described, void **out)
     if (rc != 0)
         return rc;
     if (m.id_bytes != described->id_bytes || memcmp(m.id, described->id, m.id_bytes) != 0)
-        return fmi_error(FM_ESTALE, "%s has changed since the caller loaded it", described->path);
+        return fmi_error(FM_ESTALE, "%s has changed since the caller loaded it",
+                         described->path[0] == '\0' ? m.path : described->path);
     *out = (void *)(m.base + described->offset);
     return 0;
 }

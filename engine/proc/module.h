@@ -6,9 +6,9 @@
  * Function identity: what a function pointer of the host is in another process.
  *
  * A module that was loaded before the warden was forked lies at the same address in all workers, and its functions' addresses are
- * valid there as they are. A function of a module opened later is named by (path, build-id, offset); a worker opens the
- * module itself, once, and refuses a file with another build-id. Files without a build-id are known by device, inode,
- * size and time of change.
+ * valid there as they are. A function of a module opened later, or for a process that is no fork of this one, is named by (path, build-id,
+ * offset); who needs it opens the module itself, once, and refuses a file with another build-id. Files without a build-id are known by
+ * device, inode, size and time of change. The program itself has the path "": it may have been renamed, or removed.
  */
 
 #include <stddef.h>
@@ -22,7 +22,7 @@ struct fmi_function_shm {
     uint64_t offset;  /* from the module's load address */
     uint32_t id_bytes;
     uint8_t id[FMI_BUILD_ID_BYTES];
-    char path[4096 - 8 * 2 - 4 - FMI_BUILD_ID_BYTES];
+    char path[4096 - 8 * 2 - 4 - FMI_BUILD_ID_BYTES]; /* "": the program */
 };
 
 /* The modules that a process had loaded at one moment. Private memory. */
@@ -37,8 +37,8 @@ int fmi_modules_in_program(const struct fmi_modules *modules, const void *functi
 uint64_t fmi_modules_generation(void);
 
 /*
- * Describes `function` of this process for processes that had `at_fork` loaded. 0, or FM_ENOFUNC: it lies in no loaded
- * module (detail).
+ * Describes `function` of this process for processes that had `at_fork` loaded; NULL: for any of this program. 0, or FM_ENOFUNC: it
+ * lies in no loaded module (detail).
  */
 int fmi_function_describe(const struct fmi_modules *at_fork, const void *function,
                           struct fmi_function_shm *out);

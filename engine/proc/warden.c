@@ -254,24 +254,33 @@ static int count_workers(const struct warden *w)
     return n;
 }
 
+/* 1: some child is left. */
+static int reap_ended(struct warden *w)
+{
+    struct fmi_exit ignored;
+    pid_t pid;
+    while ((pid = fmi_sys_ended_child()) > 0) {
+        int rank = rank_of(w, pid);
+        fmi_heap_recover(pid);
+        fmi_sys_reap(pid, &ignored);
+        if (rank >= 0)
+            w->wards[rank].pid = 0;
+    }
+    return pid != -ECHILD;
+}
+
+/* Who is left when all workers are gone is an orphan of theirs, and orphans of orphans appear as their parents die. */
 static _Noreturn void end_everything(struct warden *w, uint32_t state)
 {
+    struct pollfd wait = {.fd = w->children, .events = POLLIN};
     for (int rank = w->plan->first; rank < w->plan->n; rank++)
         fmi_sys_kill(w->wards[rank].pid);
-    struct fmi_exit ignored;
-    int any_left;
-    do { /* orphans of orphans appear as their parents die */
-        fmi_sys_kill_children(is_ward, w);
-        pid_t pid = fmi_sys_ended_child();
-        struct pollfd wait = {.fd = w->children, .events = POLLIN};
-        if (pid == 0 && poll(&wait, 1, 100) >= 0)
+    while (reap_ended(w)) {
+        if (count_workers(w) == 0)
+            fmi_sys_kill_children(is_ward, w); /* reads all of /proc */
+        if (poll(&wait, 1, 100) >= 0)
             fmi_sys_drain(w->children);
-        for (; pid > 0; pid = fmi_sys_ended_child()) {
-            fmi_heap_recover(pid);
-            fmi_sys_reap(pid, &ignored);
-        }
-        any_left = pid != -ECHILD;
-    } while (any_left);
+    }
     if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING)
         atomic_store(&w->shm->state, state);
     wake_everyone(w, w->plan->first);
@@ -307,8 +316,9 @@ static void set_up(struct warden *w)
     }
 }
 
-_Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, int host_pidfd, int bell)
+_Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, const int *fds)
 {
+    int host_pidfd = fds[FMI_LAUNCH_HOST], bell = fds[1];
     struct warden w = {.plan = plan, .shm = plan->shm, .host_pidfd = host_pidfd, .bell = bell};
     fmi_sys_life_begin(&w.shm->life);
     fmi_park_wake(&w.shm->events); /* the host waits on a life that has begun */
@@ -316,12 +326,12 @@ _Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, int host_pidfd, 
     start_missing(&w);
     for (;;) {
         int64_t tick_ns = atomic_load(&w.shm->tick_ns);
-        struct pollfd fds[] = {{.fd = w.children, .events = POLLIN},
-                               {.fd = host_pidfd, .events = POLLIN},
-                               {.fd = bell, .events = POLLIN}};
-        if (poll(fds, 3, poll_timeout_ms(&w, tick_ns)) < 0 && errno != EINTR)
+        struct pollfd wait[] = {{.fd = w.children, .events = POLLIN},
+                                {.fd = host_pidfd, .events = POLLIN},
+                                {.fd = bell, .events = POLLIN}};
+        if (poll(wait, 3, poll_timeout_ms(&w, tick_ns)) < 0 && errno != EINTR)
             end_everything(&w, FMI_CREW_BROKEN);
-        if (fds[1].revents != 0)
+        if (wait[1].revents != 0)
             end_everything(&w, FMI_CREW_OVER);
         fmi_sys_drain(bell);
         fmi_sys_drain(w.children);

@@ -7,7 +7,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -24,10 +26,73 @@
 #define P_PIDFD 3
 #endif
 
+enum { MOST_SPAWN_FDS = 16 };
+
 pid_t fmi_sys_fork(void)
 {
     pid_t pid = fork();
     return pid < 0 ? -errno : pid;
+}
+
+/*
+ * By its path, since under valgrind /proc/self/exe is valgrind; by that if no file has the path any more, as when a linker has made the
+ * program anew while it ran.
+ */
+static const char *program_path(char path[PATH_MAX])
+{
+    static const char itself[] = "/proc/self/exe";
+    ssize_t length = readlink(itself, path, PATH_MAX - 1);
+    if (length <= 0)
+        return itself;
+    path[length] = '\0';
+    return access(path, X_OK) == 0 ? path : itself;
+}
+
+int fmi_sys_execute_again(char *const argv[])
+{
+    char path[PATH_MAX];
+    execv(program_path(path), argv);
+    return -errno;
+}
+
+/* The targets lie below the copies, so that none is overwritten before it is copied. */
+static int add_descriptors(posix_spawn_file_actions_t *actions, const int *fds, int *copies, int n)
+{
+    int rc = 0;
+    for (int i = 0; i < n; i++)
+        copies[i] = -1;
+    for (int i = 0; i < n && rc == 0; i++) {
+        copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FMI_SPAWN_FD + n);
+        rc = copies[i] < 0 ? errno
+                           : posix_spawn_file_actions_adddup2(actions, copies[i], FMI_SPAWN_FD + i);
+    }
+    return rc != 0 ? rc : posix_spawn_file_actions_addclosefrom_np(actions, FMI_SPAWN_FD + n);
+}
+
+pid_t fmi_sys_spawn(char *const argv[], char *const environment[], const int *fds, int n)
+{
+    char path[PATH_MAX];
+    int copies[MOST_SPAWN_FDS];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t all;
+    pid_t pid;
+    if (n > MOST_SPAWN_FDS)
+        return -EINVAL;
+    sigfillset(&all);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attributes, &all);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawn_file_actions_init(&actions);
+    int rc = add_descriptors(&actions, fds, copies, n);
+    if (rc == 0)
+        rc = posix_spawn(&pid, program_path(path), &actions, &attributes, argv, environment);
+    for (int i = 0; i < n && copies[i] >= 0; i++)
+        close(copies[i]);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return rc == 0 ? pid : -rc;
 }
 
 pid_t fmi_sys_ended_child(void)
@@ -85,9 +150,9 @@ int fmi_sys_pidfd_open(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 
-int fmi_sys_pidfd_kill(int pidfd)
+int fmi_sys_pidfd_signal(int pidfd, int signal)
 {
-    return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0 ? 0 : -errno;
+    return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : -errno;
 }
 
 void fmi_sys_kill(pid_t pid)
@@ -167,6 +232,11 @@ void fmi_sys_stdin_from_null(void)
     close(fd);
 }
 
+void fmi_sys_close_on_exec(int fd)
+{
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 void fmi_sys_forget_output(void)
 {
     __fpurge(stdout);
@@ -204,11 +274,12 @@ void fmi_sys_restore_signals(const sigset_t *before)
 void fmi_sys_reset_signals(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL}, before;
-    for (int number = 1; number <= SIGRTMAX;
-         number++) /* refused for SIGKILL, SIGSTOP, libc's own */
-        if (sigaction(number, NULL, &before) == 0 &&
-            (before.sa_handler != SIG_IGN || number == SIGCHLD))
+    for (int number = 1; number <= SIGRTMAX; number++) { /* not there for libc's own */
+        if (sigaction(number, NULL, &before) != 0 || before.sa_handler == SIG_DFL)
+            continue;
+        if (before.sa_handler != SIG_IGN || number == SIGCHLD)
             sigaction(number, &action, NULL);
+    }
     action.sa_handler = SIG_IGN;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGQUIT, &action, NULL);

@@ -11,6 +11,15 @@
 /* As fork(2), with -errno instead of -1. */
 pid_t fmi_sys_fork(void);
 
+/*
+ * Executes the program of this process anew, with argv and environment; all signals are blocked there and have their default actions. It has stdin, stdout and stderr, and
+ * the n descriptors as FMI_SPAWN_FD, FMI_SPAWN_FD + 1, ..., and no others. Returns the pid, or -errno.
+ */
+enum { FMI_SPAWN_FD = 3 };
+pid_t fmi_sys_spawn(char *const argv[], char *const environment[], const int *fds, int n);
+/* The same in this process: does not return, or -errno. Descriptors that are close-on-exec are closed. */
+int fmi_sys_execute_again(char *const argv[]);
+
 struct fmi_exit {
     int signal;         /* that killed it; 0: it exited */
     int code;           /* exit status */
@@ -21,13 +30,13 @@ struct fmi_exit {
 pid_t fmi_sys_ended_child(void);
 /* Reaps the ended child `pid`. */
 int fmi_sys_reap(pid_t pid, struct fmi_exit *out);
-/* Waits for the end of a pidfd's process. -ETIMEDOUT; deadline [ns]. */
+/* Waits for the end of a pidfd's process, or until any other descriptor is readable. -ETIMEDOUT; deadline [ns]. */
 int fmi_sys_await_end(int pidfd, int64_t deadline_ns);
 /* Waits for the process of a pidfd and reaps it if it is ours to reap. -ETIMEDOUT; deadline [ns]. */
 int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns);
 
 int fmi_sys_pidfd_open(pid_t pid); /* fd >= 0, or -errno */
-int fmi_sys_pidfd_kill(int pidfd);
+int fmi_sys_pidfd_signal(int pidfd, int signal);
 /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
 void fmi_sys_kill(pid_t pid);
 
@@ -40,6 +49,7 @@ int fmi_sys_become_subreaper(void);
 void fmi_sys_set_name(const char *name); /* at most 15 bytes */
 void fmi_sys_prefer_for_oom(void); /* asks the kernel to kill this process before its parents */
 void fmi_sys_stdin_from_null(void);
+void fmi_sys_close_on_exec(int fd);
 void fmi_sys_forget_output(void); /* what waits in stdout and stderr is another process's */
 void fmi_sys_flush_output(void);  /* stdout, when something waits there */
 

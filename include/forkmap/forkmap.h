@@ -8,6 +8,7 @@
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
 #include <forkmap/pool.h>
+#include <forkmap/process.h>
 #include <forkmap/status.h>
 
 #define FM_VERSION "0.1.0" /**< of these headers */

@@ -18,6 +18,7 @@
 
 #include <forkmap/array.h>
 #include <forkmap/machine.h>
+#include <forkmap/process.h>
 #include <forkmap/status.h>
 
 #ifdef __cplusplus
@@ -153,23 +154,29 @@ typedef struct fm_pool_opts {
     int (*initializer)(int rank, void *arg);
     /** Runs in each worker that leaves in order. */
     int (*finalizer)(int rank, void *arg);
-    void *init_arg;        /**< for both; as the caller's memory was at open, or a heap pointer */
+    void *
+        init_arg; /**< for both; as the caller's memory was at open, or a heap pointer, or init_arg_bytes */
     size_t stack_bytes;    /**< stack of a worker's function; 0: RLIMIT_STACK, 8 MiB if unlimited */
     int inner_threads;     /**< OMP_NUM_THREADS and the like in workers; 0: 1; -1: leave as it is */
     int64_t start_timeout; /**< [ns] until all workers are ready; 0: 60 s */
+    /** So many bytes at init_arg are copied. 0: the pointer is handed on; not by FM_FORK it must be NULL or point into the heap. */
+    size_t init_arg_bytes;
+    const fm_context *context; /**< how the warden comes to be; NULL: fm_get_start_method() */
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
 /**
- * Opens a pool: forks one warden, which forks and watches the workers. All workers are ready at return.
+ * Opens a pool: starts one warden, by the context's method, which forks and watches the workers. All workers are ready at return.
  * @param out   the pool; NULL on failure
  * @param opts  FM_POOL_OPTS(...), or NULL for one isolated worker per usable core
  * @return 0; `-EINVAL` an option out of range; FM_EINIT an initializer failed or a worker died in it
  *         (detail: rank and how); `-ETIMEDOUT` not ready within start_timeout; `-EAGAIN` no process
- *         could be forked; `-ENOMEM`, `-ENOSPC`, `-EMFILE`
+ *         could be forked; `-ENOMEM`, `-ENOSPC`, `-EMFILE`; FM_EUNSAFE (FM_FORK, if `FORKMAP_FORK=strict`) this process has other
+ *         threads; FM_ENOINIT the method needs fm_init(); FM_ENOFUNC, FM_ESTALE the initializer's library cannot be had in the warden;
+ *         FM_EBROKEN the forkserver, or the warden, died meanwhile
  * State after an error: everything is undone, no process is left.
- * Undefined: memory that the caller changes after the open is not seen by workers, unless it lies in the
- *   heap. In a process with several threads, a function that needs a lock which another thread held at the
+ * Undefined: memory that the caller changes after the open (FM_FORKSERVER: after the start of the server; FM_SPAWN: at any time) is not seen by
+ *   workers, unless it lies in the heap. FM_FORK in a process with several threads, a function that needs a lock which another thread held at the
  *   open hangs.
  * Blocks / thread-safety: until the workers are ready; any thread.
  * Source: multiprocessing.Pool.
@@ -334,8 +341,8 @@ typedef struct fm_map_opts {
     int retries;    /**< further attempts for a failed item; 0 .. 1000 */
     void *arg;      /**< third (second) parameter of the function */
     /**
-     * So many bytes at arg are copied into the job. 0: the pointer is handed on as it is, and must point
-     * into the heap, or to memory that was there when the pool was opened.
+     * So many bytes at arg are copied into the job. 0: the pointer is handed on as it is, and must be NULL, point
+     * into the heap, or (workers by FM_FORK) to memory that was there when the pool was opened.
      */
     size_t arg_bytes;
     /** [ns] wall time of one item, or of one call of a chunk function; 0: none. */

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Launching by fork, and what the other methods share; see launch.h. */
+#include "launch.h"
+
+#include "clock.h"
+#include "error.h"
+#include "fault.h"
+#include "heap.h"
+#include "process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define END_NS FM_SECONDS(5)
+
+/* ---- the child ------------------------------------------------------------------------------- */
+
+static struct fmi_launch_shm *entered; /* private; NULL in a fork of the host */
+
+_Noreturn void fmi_launch_refuse(int code)
+{
+    if (entered != NULL) {
+        snprintf(entered->detail, sizeof entered->detail, "%s", fm_error_detail());
+        /* release: pairs with fmi_child_trouble */
+        atomic_store_explicit(&entered->error, code, memory_order_release);
+    }
+    _exit(1);
+}
+
+_Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_fds)
+{
+    union { /* ISO C has no cast between the two */
+        void *object;
+        fmi_entry *function;
+    } entry;
+    FMI_FAULT("launch.enter");
+    entered = record;
+    if (record->magic != FMI_LAUNCH_MAGIC || record->layout != FMI_LAUNCH_LAYOUT ||
+        record->n_fds != (uint32_t)n_fds)
+        fmi_launch_refuse(fmi_error(FM_ESTALE, "the program was started by another version of "
+                                               "itself, or of libforkmap"));
+    int rc = fmi_function_resolve(&record->entry, &entry.object);
+    if (rc != 0)
+        fmi_launch_refuse(rc);
+    entry.function((void *)(uintptr_t)record->arg, fds);
+    _exit(1);
+}
+
+/* ---- the host -------------------------------------------------------------------------------- */
+
+int fmi_launch_record(struct fmi_launch_shm **out, const struct fmi_launch *launch, int n_fds)
+{
+    union {
+        fmi_entry *function;
+        const void *object;
+    } entry = {.function = launch->entry};
+    void *block;
+    *out = NULL;
+    int rc = fmi_heap_alloc(&block, sizeof **out, FMI_HEAP_ZERO);
+    if (rc != 0)
+        return rc;
+    struct fmi_launch_shm *record = block;
+    rc = fmi_function_describe(NULL, entry.object, &record->entry);
+    if (rc != 0) {
+        (void)fmi_heap_free(record);
+        return rc;
+    }
+    record->magic = FMI_LAUNCH_MAGIC;
+    record->layout = FMI_LAUNCH_LAYOUT;
+    record->n_fds = (uint32_t)n_fds;
+    record->arg = (uintptr_t)launch->arg;
+    *out = record;
+    return 0;
+}
+
+/* Between the forks nothing of the host's may run: its signals stay blocked until the child is itself. */
+static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *launch, const int *fds)
+{
+    sigset_t before;
+    fflush(stdout); /* or a child's exit would print the host's text again */
+    fflush(stderr);
+    fmi_sys_block_signals(&before);
+    pid_t pid = fmi_sys_fork();
+    if (pid == 0) {
+        fmi_forkserver_forget();
+        launch->entry(launch->arg, fds);
+        _exit(1);
+    }
+    fmi_sys_restore_signals(&before);
+    if (pid < 0)
+        return fmi_error(pid, "fork: %s (see ulimit -u)", fm_strerror(pid));
+    child->pid = pid;
+    return 0;
+}
+
+static int launch_elsewhere(struct fmi_child *child, const struct fmi_launch *launch,
+                            const int *fds, int n_fds)
+{
+    int rc = fmi_launch_record(&child->record, launch, n_fds);
+    if (rc != 0)
+        return rc;
+    rc = launch->method == FM_SPAWN
+             ? fmi_spawn(child, launch, child->record, fds, n_fds)
+             : fmi_forkserver_fork(child, child->record, fds, n_fds, launch->deadline_ns);
+    if (rc != 0)
+        fmi_child_begun(child);
+    return rc;
+}
+
+/* A child that the server forked came with its pidfd. Others are not reaped before this, so the pid is their own. */
+static int open_pidfd(struct fmi_child *child)
+{
+    struct fmi_exit ignored;
+    if (child->pidfd < 0)
+        child->pidfd = fmi_sys_pidfd_open(child->pid);
+    if (child->pidfd >= 0)
+        return 0;
+    int rc = fmi_error(child->pidfd, "pidfd_open: %s (see ulimit -n)", fm_strerror(child->pidfd));
+    fmi_sys_kill(child->pid);
+    fmi_sys_reap(child->pid, &ignored);
+    fmi_child_begun(child);
+    return rc;
+}
+
+int fmi_launch(struct fmi_child *child, const struct fmi_launch *launch)
+{
+    *child = (struct fmi_child){.pidfd = -1};
+    int fds[FMI_LAUNCH_FDS] = {fmi_sys_pidfd_open(getpid()), launch->fd, -1};
+    int n_fds = launch->fd < 0 ? 1 : 2;
+    if (fds[FMI_LAUNCH_HOST] < 0)
+        return fmi_error(fds[0], "pidfd_open: %s (Linux 5.3 or newer is needed; see ulimit -n)",
+                         fm_strerror(fds[0]));
+    int rc = launch->method == FM_FORK ? launch_by_fork(child, launch, fds)
+                                       : launch_elsewhere(child, launch, fds, n_fds);
+    close(fds[FMI_LAUNCH_HOST]);
+    return rc != 0 ? rc : open_pidfd(child);
+}
+
+void fmi_child_begun(struct fmi_child *child)
+{
+    (void)fmi_heap_free(child->record);
+    child->record = NULL;
+}
+
+int fmi_child_trouble(struct fmi_child *child)
+{
+    char detail[sizeof child->record->detail] = "";
+    int code = 0;
+    if (child->record != NULL) {
+        /* acquire: pairs with fmi_launch_refuse */
+        code = atomic_load_explicit(&child->record->error, memory_order_acquire);
+        memcpy(detail, child->record->detail, sizeof detail - 1);
+    }
+    fmi_child_begun(child);
+    if (code < 0)
+        return fmi_error(code, "%s", detail);
+    return fmi_error(FM_EBROKEN, "process %d ended before it had begun", child->pid);
+}
+
+int fmi_child_await(const struct fmi_child *child, int64_t deadline_ns)
+{
+    return fmi_sys_await_pidfd(child->pidfd, deadline_ns);
+}
+
+void fmi_child_end(struct fmi_child *child)
+{
+    fmi_sys_pidfd_signal(child->pidfd, SIGKILL);
+    (void)fmi_child_await(child, fmi_deadline_after(END_NS));
+    close(child->pidfd);
+    child->pidfd = -1;
+    fmi_child_begun(child);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* First steps before the user's code; see usercode.h. And the hooks of fm_after_fork(). */
+#include "usercode.h"
+
+#include "error.h"
+#include "launch.h"
+#include "memory.h"
+#include "message.h"
+#include "process.h"
+#include "topo.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { GUARD_BYTES = 1 << 20, DEFAULT_STACK_BYTES = 8 << 20, MIN_STACK_BYTES = 64 << 10 };
+
+static struct fmi_usercode own; /* private to the process, as all here */
+
+/* ---- hooks ----------------------------------------------------------------------------------- */
+
+struct hook {
+    struct hook *next;
+    void (*function)(void *arg);
+    void *arg;
+};
+static struct hook *_Atomic hooks; /* the latest first */
+static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+
+int fm_after_fork(void (*function)(void *arg), void *arg)
+{
+    if (function == NULL)
+        return fmi_error(-EINVAL, "the hook is NULL");
+    struct hook *hook = malloc(sizeof *hook);
+    if (hook == NULL)
+        return -ENOMEM;
+    pthread_mutex_lock(&adding);
+    *hook = (struct hook){.next = atomic_load(&hooks), .function = function, .arg = arg};
+    atomic_store(&hooks, hook); /* a child that is forked meanwhile has it, or has it not */
+    pthread_mutex_unlock(&adding);
+    return 0;
+}
+
+static void run_hooks(const struct hook *hook)
+{
+    if (hook == NULL)
+        return;
+    run_hooks(hook->next);
+    hook->function(hook->arg);
+}
+
+/* ---- the stack ------------------------------------------------------------------------------- */
+
+static size_t choose_stack_bytes(size_t bytes)
+{
+    struct rlimit limit;
+    size_t page = fmi_sys_page_bytes();
+    if (bytes == 0 && getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        bytes = limit.rlim_cur;
+    if (bytes == 0)
+        bytes = DEFAULT_STACK_BYTES;
+    if (bytes < MIN_STACK_BYTES)
+        bytes = MIN_STACK_BYTES;
+    return (bytes + page - 1) / page * page;
+}
+
+static int make_stack(char **stack, size_t *bytes)
+{
+    void *block;
+    *bytes = choose_stack_bytes(own.stack_bytes);
+    int rc = fmi_sys_map_private(&block, GUARD_BYTES + *bytes);
+    if (rc != 0)
+        return rc;
+    fmi_sys_protect_none(block, GUARD_BYTES);
+    *stack = (char *)block + GUARD_BYTES;
+    fmi_crash_set_guard(block, *stack);
+    return 0;
+}
+
+/* On the own stack, from here to the end. */
+static void begin(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+    sigset_t none;
+    sigemptyset(&none);
+    fmi_sys_restore_signals(&none);
+    pthread_mutex_init(&adding, NULL); /* another thread of the host may have had it */
+    run_hooks(atomic_load(&hooks));
+    own.live();
+    _exit(1);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+/* LIFO: runs before the host's atexit handlers, which belong to the host. */
+static void leave_at_exit(int status, void *arg)
+{
+    (void)arg;
+    own.at_exit(status);
+    _exit(status);
+}
+
+/* Teams of one in workers: all cores have a worker already, and libgomp hangs in a child of a process that used it. */
+static void limit_inner_threads(int n)
+{
+    static const char *const names[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                                        "MKL_NUM_THREADS", "BLIS_NUM_THREADS"};
+    char text[16];
+    if (n <= 0)
+        return;
+    snprintf(text, sizeof text, "%d", n);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        setenv(names[i], text, 1);
+    union {
+        void *symbol;
+        void (*function)(int);
+    } set = {.symbol = dlsym(RTLD_DEFAULT, "omp_set_num_threads")};
+    if (set.symbol != NULL)
+        set.function(n);
+}
+
+static void pin_to(int cpu)
+{
+    int rc = cpu < 0 ? 0 : fmi_sys_topo_bind(cpu);
+    if (rc != 0 && own.starts == 1)
+        fmi_log(FM_LOG_WARNING, "%s runs unpinned: cpu %d: %s", own.name, cpu, fm_strerror(rc));
+}
+
+static void set_up(void)
+{
+    fmi_sys_die_with_parent(own.parent); /* which has reset the signals */
+    on_exit(leave_at_exit, NULL);
+    fmi_sys_set_name(own.name);
+    fmi_log_set_name(own.name);
+    fmi_sys_prefer_for_oom();
+    pin_to(own.cpu);
+    limit_inner_threads(own.inner_threads);
+    fmi_crash_report_to(own.fault, own.starts);
+}
+
+_Noreturn void fmi_usercode_run(const struct fmi_usercode *code)
+{
+    static ucontext_t context; /* makecontext refers to it for ever */
+    char *stack;
+    size_t bytes;
+    own = *code;
+    set_up();
+    if (make_stack(&stack, &bytes) != 0 || getcontext(&context) != 0)
+        _exit(1);
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = bytes;
+    makecontext(&context, begin, 0);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(NULL, stack, bytes);
+#endif
+    setcontext(&context);
+    _exit(1);
+}

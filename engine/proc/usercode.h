@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_USERCODE_H
+#define FMI_USERCODE_H
+
+/*
+ * The first steps of a process that runs the user's code, a pool's worker or an fm_process, right after its fork. Before that code runs it has: no
+ * handlers of the host's, a death signal, a crash reporter, a guard against exit(), a stack of its own (a longjmp to one of the host's
+ * frames would otherwise start a second host), its core, its name, and what fm_after_fork() registered behind it.
+ */
+
+#include "crash.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct fmi_usercode {
+    pid_t parent; /* single-threaded: the process dies with it */
+    const char *name;
+    int cpu; /* -1: not pinned */
+    int inner_threads;
+    size_t stack_bytes; /* 0: RLIMIT_STACK */
+    struct fmi_fault_shm *fault;
+    uint32_t starts; /* goes into `fault`; a failing pin is told of the first time only */
+    void (*at_exit)(int status); /* exit() was called; must _exit */
+    void (*live)(void);          /* on the own stack, with no signal blocked; must _exit */
+};
+
+_Noreturn void fmi_usercode_run(const struct fmi_usercode *code);
+
+#endif
