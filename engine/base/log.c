@@ -15,7 +15,7 @@ static const char *const level_names[] = {"?", "OFF", "ERROR", "WARNING", "INFO"
 static int current_level; /* 0: the environment has not been read */
 static fm_log_sink *current_sink;
 static void *current_arg;
-static char process_name[16] = "main";
+static char process_name[64] = "main";
 
 /* One write per line: lines of several processes do not mix. */
 static void write_line(int level, const char *message)

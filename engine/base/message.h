@@ -8,7 +8,7 @@
 
 void fmi_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The name in front of each message: "main", "warden", "fm-w03". At most 15 bytes are kept. */
+/* The name in front of each message: "main", "warden", "fm-w03". At most 63 bytes are kept. */
 void fmi_log_set_name(const char *name);
 
 #endif

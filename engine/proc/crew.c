@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 20000, LOOK_NS = 2000000 };
+enum { SPIN_NS = 20000 };
 
 size_t fmi_crew_bytes(int n)
 {
@@ -64,26 +64,6 @@ static int check_ready(struct fmi_crew *crew)
     return n_ready == crew->plan.n - crew->plan.first;
 }
 
-/* Until its life has begun, the kernel announces its end by the pidfd only. */
-static int await_begin(struct fmi_crew *crew, int64_t deadline_ns)
-{
-    struct fmi_crew_shm *shm = crew->plan.shm;
-    for (;;) {
-        uint32_t seen = fmi_park_seen(&shm->events);
-        if (atomic_load(&shm->life.word) != 0)
-            break;
-        int64_t look_ns = fmi_deadline_after(LOOK_NS);
-        int rc =
-            fmi_park(&shm->events, seen, SPIN_NS, look_ns < deadline_ns ? look_ns : deadline_ns);
-        if (fmi_child_await(&crew->warden, 0) == 0 && atomic_load(&shm->life.word) == 0)
-            return fmi_child_trouble(&crew->warden);
-        if (rc == -ETIMEDOUT && fmi_now_ns() >= deadline_ns)
-            return fmi_error(-ETIMEDOUT, "the warden has not begun within start_timeout");
-    }
-    fmi_child_begun(&crew->warden);
-    return 0;
-}
-
 static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
 {
     struct fmi_crew_shm *shm = crew->plan.shm;
@@ -115,7 +95,7 @@ int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64
     int rc = start_warden(crew, deadline_ns);
     if (rc != 0)
         return rc;
-    rc = await_begin(crew, deadline_ns);
+    rc = fmi_child_await_begin(&crew->warden, &plan->shm->events, &plan->shm->life, deadline_ns);
     if (rc == 0)
         rc = await_ready(crew, deadline_ns);
     if (rc == 0)

@@ -190,18 +190,32 @@ static _Noreturn void run_server(void *names, const int *fds)
 
 static struct { /* this process's server */
     struct fmi_child child;
-    int socket; /* -1: none */
+    pid_t owner; /* else it is the parent's */
+    int socket;  /* -1: none */
 } own = {.socket = -1};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-void fmi_forkserver_forget(void)
+static void let_go(void)
 {
     if (own.socket >= 0) {
         close(own.socket);
         close(own.child.pidfd);
     }
     own.socket = -1;
+}
+
+void fmi_forkserver_forget(void)
+{
+    let_go();
     pthread_mutex_init(&lock, NULL); /* another thread of the parent may have had it */
+}
+
+/* A child that the program forked by itself has its parent's server in its memory. */
+static void lock_own(void)
+{
+    pthread_mutex_lock(&lock);
+    if (own.owner != getpid())
+        let_go();
 }
 
 static void stop_server(void)
@@ -211,6 +225,11 @@ static void stop_server(void)
     close(own.socket);
     own.socket = -1;
     fmi_child_end(&own.child);
+}
+
+static void stop_at_exit(void)
+{
+    (void)fm_forkserver_stop();
 }
 
 static int receive_answer(struct answer *a, int *pidfd, int64_t deadline_ns)
@@ -268,11 +287,13 @@ static int launch_server(char *names, int64_t deadline_ns)
                                 .deadline_ns = deadline_ns};
     rc = fmi_launch(&own.child, &launch);
     close(sockets[1]);
-    if (rc == 0)
-        own.socket = sockets[0];
-    else
+    if (rc != 0) {
         close(sockets[0]);
-    return rc;
+        return rc;
+    }
+    own.socket = sockets[0];
+    own.owner = getpid();
+    return 0;
 }
 
 /* A child that refused its launch has ended, and so has its socket: its record says why. */
@@ -286,7 +307,7 @@ static int start_server(const char *const *preload, int64_t deadline_ns)
     rc = launch_server(names, deadline_ns);
     if (rc == 0) {
         rc = receive_answer(&hello, &ignored, deadline_ns);
-        if (rc == FM_EBROKEN && own.child.record != NULL)
+        if (rc == FM_EBROKEN && fmi_child_await(&own.child, deadline_ns) == 0)
             rc = fmi_child_trouble(&own.child);
         if (rc != 0)
             stop_server();
@@ -294,9 +315,13 @@ static int start_server(const char *const *preload, int64_t deadline_ns)
             fmi_child_begun(&own.child);
     }
     (void)fmi_heap_free(names);
-    if (rc == 0)
-        fmi_log(FM_LOG_INFO, "the forkserver is process %d", own.child.pid);
-    return rc;
+    if (rc != 0)
+        return rc;
+    static int is_watched; /* it would end with the host in any case, a moment later */
+    if (!is_watched)
+        is_watched = atexit(stop_at_exit) == 0;
+    fmi_log(FM_LOG_INFO, "the forkserver is process %d", own.child.pid);
+    return 0;
 }
 
 static int open_directory(void)
@@ -337,7 +362,7 @@ int fmi_forkserver_fork(struct fmi_child *child, struct fmi_launch_shm *record, 
                         int n_fds, int64_t deadline_ns)
 {
     fflush(stdout); /* what comes later in the child's text comes later here, too */
-    pthread_mutex_lock(&lock);
+    lock_own();
     int rc = own.socket >= 0 ? 0 : start_server(NULL, deadline_ns);
     if (rc == 0)
         rc = ask(child, record, fds, n_fds, deadline_ns);
@@ -369,7 +394,7 @@ int fm_forkserver_start(const fm_forkserver_opts *opts)
         rc = fmi_error(-EINVAL, "timeout may not be negative");
     if (rc != 0)
         return rc;
-    pthread_mutex_lock(&lock);
+    lock_own();
     if (is_running())
         rc = o.preload == NULL || o.preload[0] == NULL
                  ? 0
@@ -387,7 +412,7 @@ int fm_forkserver_start(const fm_forkserver_opts *opts)
 
 int fm_forkserver_stop(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_own();
     stop_server();
     pthread_mutex_unlock(&lock);
     return 0;
@@ -395,7 +420,7 @@ int fm_forkserver_stop(void)
 
 int fm_forkserver_pid(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_own();
     int pid = is_running() ? own.child.pid : 0;
     pthread_mutex_unlock(&lock);
     return pid;

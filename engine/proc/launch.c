@@ -13,19 +13,18 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SPIN_NS = 20000, LOOK_NS = 2000000 };
 #define END_NS FM_SECONDS(5)
 
 /* ---- the child ------------------------------------------------------------------------------- */
 
-static struct fmi_launch_shm *entered; /* private; NULL in a fork of the host */
+static struct fmi_launch_shm *entered; /* private to the child */
 
 _Noreturn void fmi_launch_refuse(int code)
 {
-    if (entered != NULL) {
-        snprintf(entered->detail, sizeof entered->detail, "%s", fm_error_detail());
-        /* release: pairs with fmi_child_trouble */
-        atomic_store_explicit(&entered->error, code, memory_order_release);
-    }
+    snprintf(entered->detail, sizeof entered->detail, "%s", fm_error_detail());
+    /* release: pairs with fmi_child_trouble */
+    atomic_store_explicit(&entered->error, code, memory_order_release);
     _exit(1);
 }
 
@@ -50,29 +49,23 @@ _Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_f
 
 /* ---- the host -------------------------------------------------------------------------------- */
 
-int fmi_launch_record(struct fmi_launch_shm **out, const struct fmi_launch *launch, int n_fds)
+static int write_record(struct fmi_launch_shm **out, const struct fmi_launch *launch, int n_fds)
 {
     union {
         fmi_entry *function;
         const void *object;
     } entry = {.function = launch->entry};
     void *block;
-    *out = NULL;
     int rc = fmi_heap_alloc(&block, sizeof **out, FMI_HEAP_ZERO);
     if (rc != 0)
         return rc;
-    struct fmi_launch_shm *record = block;
-    rc = fmi_function_describe(NULL, entry.object, &record->entry);
-    if (rc != 0) {
-        (void)fmi_heap_free(record);
-        return rc;
-    }
+    struct fmi_launch_shm *record = *out = block;
     record->magic = FMI_LAUNCH_MAGIC;
     record->layout = FMI_LAUNCH_LAYOUT;
     record->n_fds = (uint32_t)n_fds;
     record->arg = (uintptr_t)launch->arg;
-    *out = record;
-    return 0;
+    return launch->method == FM_FORK ? 0
+                                     : fmi_function_describe(NULL, entry.object, &record->entry);
 }
 
 /* Between the forks nothing of the host's may run: its signals stay blocked until the child is itself. */
@@ -85,6 +78,7 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
     pid_t pid = fmi_sys_fork();
     if (pid == 0) {
         fmi_forkserver_forget();
+        entered = child->record;
         launch->entry(launch->arg, fds);
         _exit(1);
     }
@@ -95,20 +89,6 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
     return 0;
 }
 
-static int launch_elsewhere(struct fmi_child *child, const struct fmi_launch *launch,
-                            const int *fds, int n_fds)
-{
-    int rc = fmi_launch_record(&child->record, launch, n_fds);
-    if (rc != 0)
-        return rc;
-    rc = launch->method == FM_SPAWN
-             ? fmi_spawn(child, launch, child->record, fds, n_fds)
-             : fmi_forkserver_fork(child, child->record, fds, n_fds, launch->deadline_ns);
-    if (rc != 0)
-        fmi_child_begun(child);
-    return rc;
-}
-
 /* A child that the server forked came with its pidfd. Others are not reaped before this, so the pid is their own. */
 static int open_pidfd(struct fmi_child *child)
 {
@@ -117,6 +97,8 @@ static int open_pidfd(struct fmi_child *child)
         child->pidfd = fmi_sys_pidfd_open(child->pid);
     if (child->pidfd >= 0)
         return 0;
+    if (child->pidfd == -ESRCH) /* it ended at once, and the host waits for any child */
+        return fmi_child_trouble(child);
     int rc = fmi_error(child->pidfd, "pidfd_open: %s (see ulimit -n)", fm_strerror(child->pidfd));
     fmi_sys_kill(child->pid);
     fmi_sys_reap(child->pid, &ignored);
@@ -132,8 +114,15 @@ int fmi_launch(struct fmi_child *child, const struct fmi_launch *launch)
     if (fds[FMI_LAUNCH_HOST] < 0)
         return fmi_error(fds[0], "pidfd_open: %s (Linux 5.3 or newer is needed; see ulimit -n)",
                          fm_strerror(fds[0]));
-    int rc = launch->method == FM_FORK ? launch_by_fork(child, launch, fds)
-                                       : launch_elsewhere(child, launch, fds, n_fds);
+    int rc = write_record(&child->record, launch, n_fds);
+    if (rc == 0 && launch->method == FM_FORK)
+        rc = launch_by_fork(child, launch, fds);
+    else if (rc == 0 && launch->method == FM_SPAWN)
+        rc = fmi_spawn(child, launch, child->record, fds, n_fds);
+    else if (rc == 0)
+        rc = fmi_forkserver_fork(child, child->record, fds, n_fds, launch->deadline_ns);
+    if (rc != 0)
+        fmi_child_begun(child);
     close(fds[FMI_LAUNCH_HOST]);
     return rc != 0 ? rc : open_pidfd(child);
 }
@@ -146,17 +135,33 @@ void fmi_child_begun(struct fmi_child *child)
 
 int fmi_child_trouble(struct fmi_child *child)
 {
-    char detail[sizeof child->record->detail] = "";
-    int code = 0;
-    if (child->record != NULL) {
-        /* acquire: pairs with fmi_launch_refuse */
-        code = atomic_load_explicit(&child->record->error, memory_order_acquire);
-        memcpy(detail, child->record->detail, sizeof detail - 1);
-    }
+    char detail[sizeof child->record->detail];
+    /* acquire: pairs with fmi_launch_refuse */
+    int code = atomic_load_explicit(&child->record->error, memory_order_acquire);
+    memcpy(detail, child->record->detail, sizeof detail);
+    detail[sizeof detail - 1] = '\0';
     fmi_child_begun(child);
     if (code < 0)
         return fmi_error(code, "%s", detail);
     return fmi_error(FM_EBROKEN, "process %d ended before it had begun", child->pid);
+}
+
+int fmi_child_await_begin(struct fmi_child *child, struct fmi_park_shm *events,
+                          const struct fmi_life_shm *life, int64_t deadline_ns)
+{
+    for (;;) {
+        uint32_t seen = fmi_park_seen(events);
+        if (atomic_load(&life->word) != 0)
+            break;
+        int64_t look_ns = fmi_deadline_after(LOOK_NS);
+        fmi_park(events, seen, SPIN_NS, look_ns < deadline_ns ? look_ns : deadline_ns);
+        if (fmi_child_await(child, 0) == 0 && atomic_load(&life->word) == 0)
+            return fmi_child_trouble(child);
+        if (fmi_now_ns() >= deadline_ns)
+            return fmi_error(-ETIMEDOUT, "process %d has not begun in time", child->pid);
+    }
+    fmi_child_begun(child);
+    return 0;
 }
 
 int fmi_child_await(const struct fmi_child *child, int64_t deadline_ns)

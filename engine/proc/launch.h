@@ -10,7 +10,7 @@
  *     FM_SPAWN        host ──posix_spawn──> the program, in fm_init()   spawn.c
  *
  * By fork the entry gets its argument as it is. The other two have neither the host's memory nor its addresses: the argument points into the
- * heap, and a launch record there says what to run.
+ * heap, and a launch record there says what to run. By all three the record is where the child says why it cannot begin.
  *
  * A LAUNCH RECORD                                            who dies here
  *   written     by the host, before the child is asked for    host: the record goes with the heap
@@ -21,7 +21,9 @@
  * Descriptors are handed over in order; the first is always a pidfd of the host, by which the child learns of its end.
  */
 
+#include "futex.h"
 #include "module.h"
+#include "park.h"
 
 #include <assert.h>
 #include <forkmap/process.h>
@@ -60,7 +62,7 @@ static_assert(offsetof(struct fmi_launch_shm, entry) == 280, "launch: layout");
 struct fmi_child {
     int pid;
     int pidfd;
-    struct fmi_launch_shm *record; /* NULL: by fork, or begun */
+    struct fmi_launch_shm *record; /* NULL: it has begun, or has ended */
 };
 
 /*
@@ -68,6 +70,13 @@ struct fmi_child {
  * nothing is left.
  */
 int fmi_launch(struct fmi_child *child, const struct fmi_launch *launch);
+
+/*
+ * Waits until its life has begun; until then, the kernel tells of its end by the pidfd only. It wakes `events` when it has begun. 0; what it refused with;
+ * FM_EBROKEN; -ETIMEDOUT. Then the record is gone, but for -ETIMEDOUT.
+ */
+int fmi_child_await_begin(struct fmi_child *child, struct fmi_park_shm *events,
+                          const struct fmi_life_shm *life, int64_t deadline_ns);
 
 /* It has begun: the record is not needed any more. */
 void fmi_child_begun(struct fmi_child *child);
@@ -86,9 +95,6 @@ _Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_f
 
 /* By an entry that cannot begin: the host gets `code` and the detail of this thread. Never returns. */
 _Noreturn void fmi_launch_refuse(int code);
-
-/* A new record in the heap. */
-int fmi_launch_record(struct fmi_launch_shm **out, const struct fmi_launch *launch, int n_fds);
 
 /* context.c: the method of a context, NULL: the default one; -EINVAL. */
 int fmi_context_method(const fm_context *context);

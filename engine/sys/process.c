@@ -181,6 +181,11 @@ static pid_t parent_of(pid_t pid)
     return parent;
 }
 
+int fmi_sys_is_child_of(pid_t pid, pid_t parent)
+{
+    return parent_of(pid) == parent;
+}
+
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg)
 {
     DIR *proc = opendir("/proc");
@@ -237,10 +242,14 @@ void fmi_sys_close_on_exec(int fd)
     fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* glibc's list of all open streams; it offers no other way to them. */
+extern FILE *_IO_list_all; // NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
+
 void fmi_sys_forget_output(void)
 {
-    __fpurge(stdout);
-    __fpurge(stderr);
+    for (FILE *stream = _IO_list_all; stream != NULL; stream = stream->_chain)
+        if (__fpending(stream) > 0)
+            __fpurge(stream);
 }
 
 void fmi_sys_flush_output(void)

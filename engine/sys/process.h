@@ -40,6 +40,9 @@ int fmi_sys_pidfd_signal(int pidfd, int signal);
 /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
 void fmi_sys_kill(pid_t pid);
 
+/* 1 if `parent` is the parent of `pid`. */
+int fmi_sys_is_child_of(pid_t pid, pid_t parent);
+
 /* Sends SIGKILL to every child of this process for which keep() is 0: orphans that a subreaper inherited. */
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg);
 
@@ -50,7 +53,7 @@ void fmi_sys_set_name(const char *name); /* at most 15 bytes */
 void fmi_sys_prefer_for_oom(void); /* asks the kernel to kill this process before its parents */
 void fmi_sys_stdin_from_null(void);
 void fmi_sys_close_on_exec(int fd);
-void fmi_sys_forget_output(void); /* what waits in stdout and stderr is another process's */
+void fmi_sys_forget_output(void); /* what waits in any stream is another process's */
 void fmi_sys_flush_output(void);  /* stdout, when something waits there */
 
 void fmi_sys_block_signals(sigset_t *before);
