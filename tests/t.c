@@ -358,9 +358,15 @@ int t_setup(void **state)
     return 0;
 }
 
+int t_method(void **state)
+{
+    return (int)(intptr_t)*state;
+}
+
 int t_teardown(void **state)
 {
     (void)state;
+    fm_forkserver_stop();
     int children = check_children();
     int files = remove_temp_dir();
     int fds = check_fds();
@@ -380,6 +386,8 @@ static const struct CMUnitTest *find_test(const struct CMUnitTest *tests, size_t
 int t_main(int argc, char **argv, const struct CMUnitTest *tests, size_t n_tests)
 {
     const struct CMUnitTest *first = tests;
+    if (getenv("T_NO_INIT") == NULL)
+        fm_init(argc, argv);
     if (argc > 1) {
         first = find_test(tests, n_tests, argv[1]);
         n_tests = 1;

@@ -7,12 +7,12 @@
  *
  *     T_MAIN(T_TEST(test_heap_when_full_says_how_full), T_TEST(...), ...)
  *
- * and CMake makes a ctest case of each T_TEST. Without an argument the program runs all its tests,
+ * and CMake makes a ctest case of each T_TEST. The program can be spawned, unless T_NO_INIT is in its environment. Without an argument the program runs all its tests,
  * with the name of a test only that one. Comments in the first lines of the file are read by CMake:
  * "LABELS: unit crash" (always) and "TIMEOUT: 60" in seconds (20 without it).
  *
  * After each test, these are checked, and a test that breaks one fails:
- *   - no child process is left, nor one of a child that ended (they are adopted by the test). Those
+ *   - no child process is left but the forkserver, which is ended first, nor one of a child that ended (they are adopted by the test). Those
  *     that are still ending get a second. A zombie of the test process itself is a failure; it is none
  *     if the test used t_start_child or t_in_child, since then it may be a late grandchild;
  *   - the same file descriptors are open as before. The one of the shared heap may come, and stays;
@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <forkmap/process.h>
 #include <sys/types.h>
 
 #define T_TEST(name)                                                                               \
@@ -38,6 +39,16 @@
         static const struct CMUnitTest tests[] = {__VA_ARGS__};                                    \
         return t_main(argc, argv, tests, sizeof tests / sizeof tests[0]);                          \
     }
+
+/* The same test under each start method: name_by_fork, name_by_spawn, name_by_forkserver. It asks t_method(state). */
+#define T_BY_METHOD(test, how, method)                                                             \
+    {                                                                                              \
+#test "_by_" how, test, t_setup, t_teardown, (void *)(intptr_t)(method)                    \
+    }
+#define T_EACH_METHOD(test)                                                                        \
+    T_BY_METHOD(test, "fork", FM_FORK), T_BY_METHOD(test, "spawn", FM_SPAWN),                      \
+        T_BY_METHOD(test, "forkserver", FM_FORKSERVER)
+int t_method(void **state);
 
 int t_main(int argc, char **argv, const struct CMUnitTest *tests, size_t n_tests);
 int t_setup(void **state);

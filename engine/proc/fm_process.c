@@ -135,9 +135,10 @@ static int create(fm_process **out, union fmi_target function, int takes_itself,
                   size_t arg_bytes, const fm_process_opts *opts)
 {
     fm_process_opts o;
+    if (out != NULL)
+        *out = NULL;
     if (out == NULL || function.object == NULL)
         return fmi_error(-EINVAL, "%s is NULL", out == NULL ? "out" : "the function");
-    *out = NULL;
     int rc = fmi_opts_copy(&o, sizeof o, opts);
     if (rc == 0)
         rc = check_opts(&o);

@@ -37,6 +37,7 @@
 #include <unistd.h>
 
 #define START_NS FM_SECONDS(60)
+#define STOP_NS  FM_SECONDS(1)
 enum { REQUEST_STDOUT = 1, REQUEST_STDERR = 2, REQUEST_DIRECTORY = 4 };
 
 struct request {
@@ -115,13 +116,24 @@ static void serve(const struct server *s, const struct request *r, int *fds, int
     close(pidfd);
 }
 
+static void reap_children(const struct server *s)
+{
+    struct fmi_exit ignored; /* whoever launched them has their pidfd */
+    fmi_sys_drain(s->children);
+    for (pid_t pid = fmi_sys_ended_child(); pid > 0; pid = fmi_sys_ended_child())
+        if (fmi_sys_reap(pid, &ignored) != 0)
+            break;
+}
+
 static void receive(const struct server *s)
 {
     struct request r;
     int fds[FMI_SOCKET_FDS], n_fds;
     int rc = fmi_sys_socket_receive(s->socket, &r, sizeof r, fds, &n_fds, 0);
-    if (rc == -EPIPE || rc == -ECONNRESET)
-        _exit(0); /* the host has closed it */
+    if (rc == -EPIPE || rc == -ECONNRESET) { /* the host has closed it */
+        reap_children(s);
+        _exit(0);
+    }
     if (rc == -ETIMEDOUT)
         return;
     if (rc != 0)
@@ -130,15 +142,6 @@ static void receive(const struct server *s)
         serve(s, &r, fds, n_fds);
     for (int i = 0; i < n_fds; i++)
         close(fds[i]);
-}
-
-static void reap_children(const struct server *s)
-{
-    struct fmi_exit ignored; /* whoever launched them has their pidfd */
-    fmi_sys_drain(s->children);
-    for (pid_t pid = fmi_sys_ended_child(); pid > 0; pid = fmi_sys_ended_child())
-        if (fmi_sys_reap(pid, &ignored) != 0)
-            break;
 }
 
 /* `names`: texts that end with an empty one. */
@@ -222,8 +225,9 @@ static void stop_server(void)
 {
     if (own.socket < 0)
         return;
-    close(own.socket);
+    fmi_sys_socket_end(own.socket); /* then it leaves by itself, after it has reaped whom it can */
     own.socket = -1;
+    (void)fmi_child_await(&own.child, fmi_deadline_after(STOP_NS));
     fmi_child_end(&own.child);
 }
 
@@ -285,15 +289,15 @@ static int launch_server(char *names, int64_t deadline_ns)
                                 .arg = names,
                                 .fd = sockets[1],
                                 .deadline_ns = deadline_ns};
+    own.socket = sockets[0]; /* first: a fork closes it as what is its parent's */
+    own.owner = getpid();
     rc = fmi_launch(&own.child, &launch);
     close(sockets[1]);
     if (rc != 0) {
         close(sockets[0]);
-        return rc;
+        own.socket = -1;
     }
-    own.socket = sockets[0];
-    own.owner = getpid();
-    return 0;
+    return rc;
 }
 
 /* A child that refused its launch has ended, and so has its socket: its record says why. */

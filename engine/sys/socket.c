@@ -19,6 +19,12 @@ int fmi_sys_socketpair(int fds[2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0 ? 0 : -errno;
 }
 
+void fmi_sys_socket_end(int socket)
+{
+    shutdown(socket, SHUT_RDWR);
+    close(socket);
+}
+
 int fmi_sys_socket_send(int socket, const void *bytes, size_t n_bytes, const int *fds, int n_fds)
 {
     union control control = {0};

@@ -11,6 +11,9 @@ enum { FMI_SOCKET_FDS = 8 }; /* most in one message */
 
 int fmi_sys_socketpair(int fds[2]);
 
+/* Closes it for all who have it. */
+void fmi_sys_socket_end(int socket);
+
 /* Sends one message; never a SIGPIPE. -EPIPE, -ECONNRESET: nobody is at the other end. */
 int fmi_sys_socket_send(int socket, const void *bytes, size_t n_bytes, const int *fds, int n_fds);
 
