@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* LABELS: fork */
 /* TIMEOUT: 30 */
-/* Processes, each row of the API under each start method. What a program's exit does to them is in test_process_exit.c. */
+/* Processes: each row of the API, under each start method. */
 #include "t_process.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -621,6 +621,278 @@ static void test_process_exit_code_is_known_to_a_host_that_reaps_whoever_ends(vo
     pthread_join(thief, NULL);
 }
 
+/* ---- what an exit does ------------------------------------------------------------------------------- */
+
+struct leaver { /* of a host that runs in a child of the test */
+    struct said *said;
+    int method;
+    char path[600];
+};
+
+static struct said *told_on_term; /* private to the daemon */
+
+static void note_term(int number)
+{
+    told_on_term->code = number;
+    _exit(0);
+}
+
+static int await_term(void *arg)
+{
+    told_on_term = ((struct said_arg *)arg)->said;
+    signal(SIGTERM, note_term);
+    told_on_term->children++;
+    return sleep_for_ever(NULL);
+}
+
+static int finish_later(void *arg)
+{
+    struct said *said = ((struct said_arg *)arg)->said;
+    t_sleep_ms(100);
+    said->flag = 1;
+    return 0;
+}
+
+/* In a host: no assertion. */
+static void must(int rc)
+{
+    if (rc == 0)
+        return;
+    fprintf(stderr, "%s: %s\n", fm_errname(rc), fm_error_detail());
+    _exit(1);
+}
+
+static fm_process *start_here(const struct leaver *l, fm_target_fn *target, int daemon)
+{
+    struct said_arg arg = {l->said, 0};
+    fm_context context;
+    fm_process *p;
+    must(fm_get_context(l->method, &context));
+    must(fm_process_create(&p, target, &arg, sizeof arg,
+                           FM_PROCESS_OPTS(.context = &context, .daemon = daemon)));
+    must(fm_process_start(p));
+    return p;
+}
+
+static struct said *said_at_exit;
+
+static void note_exit(void)
+{
+    said_at_exit->pid++;
+}
+
+static void leave_with_children(void *arg)
+{
+    struct leaver *l = arg;
+    said_at_exit = l->said;
+    atexit(note_exit);
+    (void)start_here(l, await_term, 1);
+    (void)start_here(l, finish_later, 0);
+    while (l->said->children == 0)
+        usleep(100);
+    exit(0);
+}
+
+static void run_host(void **state, void (*host)(void *), struct leaver *l)
+{
+    l->method = t_method(state);
+    int status = t_in_child(host, l);
+    assert_int_equal(t_signal(status), 0);
+    assert_int_equal(t_exit_code(status), 0);
+}
+
+static void test_process_exit_of_its_parent_ends_daemons_and_waits_for_others(void **state)
+{
+    struct leaver l = {.said = new_said()};
+    run_host(state, leave_with_children, &l);
+    assert_int_equal(l.said->flag, 1);       /* it was waited for */
+    assert_int_equal(l.said->code, SIGTERM); /* the daemon was terminated */
+    assert_int_equal(l.said->pid, 1);        /* atexit handlers ran in the host only */
+    free_said();
+}
+
+static int leave_with_a_child_of_its_own(void *arg)
+{
+    struct leaver l = {.said = ((struct said_arg *)arg)->said, .method = FM_FORK};
+    (void)start_here(&l, await_term, 1);
+    (void)start_here(&l, finish_later, 0);
+    while (l.said->children == 0)
+        usleep(100);
+    exit(0);
+}
+
+static void test_process_that_leaves_does_the_same_for_its_own(void **state)
+{
+    struct said_arg arg = {new_said(), 0};
+    assert_int_equal(t_end(t_run(t_method(state), leave_with_a_child_of_its_own, &arg, sizeof arg)),
+                     0);
+    assert_int_equal(arg.said->flag, 1);
+    assert_int_equal(arg.said->code, SIGTERM);
+    free_said();
+}
+
+static int ignore_term(void *arg)
+{
+    signal(SIGTERM, SIG_IGN);
+    ((struct said_arg *)arg)->said->children++;
+    return sleep_for_ever(NULL);
+}
+
+static void leave_with_a_stubborn_daemon(void *arg)
+{
+    struct leaver *l = arg;
+    (void)start_here(l, ignore_term, 1);
+    while (l->said->children == 0)
+        usleep(100);
+    exit(0);
+}
+
+static void test_process_daemon_that_ignores_sigterm_is_killed(void **state)
+{
+    struct leaver l = {.said = new_said()};
+    run_host(state, leave_with_a_stubborn_daemon, &l);
+    free_said();
+}
+
+/* ---- stdio ------------------------------------------------------------------------------------------- */
+
+static int print_without_newline(void *arg)
+{
+    FILE *own = fopen((char *)arg, "a"); /* neither flushed nor closed */
+    printf("process ");
+    if (own == NULL)
+        return 1;
+    fprintf(own, "own ");
+    return 0;
+}
+
+static void print_here_and_there(void *arg)
+{
+    struct leaver *l = arg;
+    char path[700];
+    fm_context context;
+    fm_process *p;
+    snprintf(path, sizeof path, "%s.hosts", l->path);
+    FILE *hosts = fopen(path, "w");
+    if (hosts == NULL || freopen(l->path, "a", stdout) == NULL)
+        _exit(1);
+    printf("host ");
+    fprintf(hosts, "pending ");
+    must(fm_get_context(l->method, &context));
+    snprintf(path, sizeof path, "%s.own", l->path);
+    must(fm_process_create(&p, print_without_newline, path, sizeof path,
+                           FM_PROCESS_OPTS(.context = &context)));
+    must(fm_process_start(p));
+    must(fm_process_join(p, FM_SECONDS(10)));
+    exit(0);
+}
+
+static void expect_file(const char *path, const char *suffix, const char *text)
+{
+    char full[700], got[100] = "";
+    snprintf(full, sizeof full, "%s%s", path, suffix);
+    FILE *file = fopen(full, "r");
+    assert_non_null(file);
+    got[fread(got, 1, sizeof got - 1, file)] = '\0';
+    fclose(file);
+    assert_string_equal(got, text);
+}
+
+static void test_process_output_is_flushed_once(void **state)
+{
+    struct leaver l = {.said = NULL};
+    snprintf(l.path, sizeof l.path, "%s/out", t_temp_dir());
+    run_host(state, print_here_and_there, &l);
+    expect_file(l.path, "", "host process ");
+    expect_file(l.path, ".hosts", "pending ");
+    expect_file(l.path, ".own", "own ");
+}
+
+/* ---- after fork -------------------------------------------------------------------------------------- */
+
+static void add_one(void *arg)
+{
+    struct said *said = arg;
+    said->flag = said->flag * 10 + 1;
+}
+
+static void add_two(void *arg)
+{
+    struct said *said = arg;
+    said->flag = said->flag * 10 + 2;
+}
+
+static void hook_and_start(void *arg)
+{
+    struct leaver *l = arg;
+    int number = 0;
+    fm_context context;
+    fm_process *p;
+    must(fm_after_fork(add_one, l->said));
+    must(fm_after_fork(add_two, l->said));
+    if (fm_after_fork(NULL, NULL) != -EINVAL)
+        _exit(1);
+    must(fm_get_context(l->method, &context));
+    must(fm_process_create(&p, return_number, &number, sizeof number,
+                           FM_PROCESS_OPTS(.context = &context)));
+    must(fm_process_start(p));
+    must(fm_process_join(p, FM_SECONDS(10)));
+    exit(0);
+}
+
+static void test_process_hooks_run_in_a_forked_one_in_their_order(void **state)
+{
+    struct leaver l = {.said = new_said()};
+    run_host(state, hook_and_start, &l);
+    assert_int_equal(l.said->flag, t_method(state) == FM_SPAWN ? 0 : 12);
+    free_said();
+}
+
+/* ---- Ctrl-C ------------------------------------------------------------------------------------------ */
+
+static void note_nothing(int number)
+{
+    (void)number;
+}
+
+static void be_at_a_terminal(void *arg)
+{
+    struct leaver *l = arg;
+    int code = 0, tty = -1;
+    setsid();
+    if ((tty = open(l->path, O_RDWR)) < 0 || ioctl(tty, TIOCSCTTY, 0) != 0)
+        _exit(1);
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = note_nothing}, NULL);
+    fm_process *p = start_here(l, (fm_target_fn *)sleep_for_ever, 0);
+    l->said->flag = 1;
+    if (fm_process_join(p, FM_SECONDS(10)) != -EINTR)
+        _exit(2);
+    t_sleep_ms(50);
+    if (fm_process_is_alive(p) != 1)
+        _exit(3);
+    must(fm_process_interrupt(p));
+    must(fm_process_join(p, FM_SECONDS(10)));
+    must(fm_process_exitcode(p, &code));
+    _exit(code == -SIGINT ? 0 : 4);
+}
+
+static void test_process_ignores_the_terminals_interrupt_and_join_returns(void **state)
+{
+    struct leaver l = {.said = new_said(), .method = t_method(state)};
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(terminal >= 0);
+    assert_int_equal(grantpt(terminal) + unlockpt(terminal), 0);
+    assert_int_equal(ptsname_r(terminal, l.path, sizeof l.path), 0);
+    pid_t host = t_start_child(be_at_a_terminal, &l);
+    for (int i = 0; i < 10000 && l.said->flag == 0; i++)
+        usleep(1000);
+    t_sleep_ms(20);
+    assert_int_equal(write(terminal, "\x03", 1), 1);
+    assert_int_equal(t_exit_code(t_wait_child(host)), 0);
+    close(terminal);
+    free_said();
+}
+
 T_MAIN(T_EACH_METHOD(test_process_runs_with_a_copy_of_its_argument),
        T_EACH_METHOD(test_process_that_overrides_run_gets_itself_and_its_self),
        T_EACH_METHOD(test_process_gets_null_as_it_is),
@@ -646,4 +918,10 @@ T_MAIN(T_EACH_METHOD(test_process_runs_with_a_copy_of_its_argument),
        T_TEST(test_process_wrong_arguments_are_refused),
        T_EACH_METHOD(test_process_handle_is_not_that_of_a_forked_child),
        T_EACH_METHOD(test_process_exit_code_is_known_to_a_host_that_ignores_sigchld),
-       T_EACH_METHOD(test_process_exit_code_is_known_to_a_host_that_reaps_whoever_ends))
+       T_EACH_METHOD(test_process_exit_code_is_known_to_a_host_that_reaps_whoever_ends),
+       T_EACH_METHOD(test_process_exit_of_its_parent_ends_daemons_and_waits_for_others),
+       T_EACH_METHOD(test_process_that_leaves_does_the_same_for_its_own),
+       T_EACH_METHOD(test_process_daemon_that_ignores_sigterm_is_killed),
+       T_EACH_METHOD(test_process_output_is_flushed_once),
+       T_EACH_METHOD(test_process_hooks_run_in_a_forked_one_in_their_order),
+       T_EACH_METHOD(test_process_ignores_the_terminals_interrupt_and_join_returns))

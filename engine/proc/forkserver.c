@@ -365,7 +365,6 @@ static int ask(struct fmi_child *child, struct fmi_launch_shm *record, const int
 int fmi_forkserver_fork(struct fmi_child *child, struct fmi_launch_shm *record, const int *fds,
                         int n_fds, int64_t deadline_ns)
 {
-    fflush(stdout); /* what comes later in the child's text comes later here, too */
     lock_own();
     int rc = own.socket >= 0 ? 0 : start_server(NULL, deadline_ns);
     if (rc == 0)

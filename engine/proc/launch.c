@@ -72,8 +72,6 @@ static int write_record(struct fmi_launch_shm **out, const struct fmi_launch *la
 static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *launch, const int *fds)
 {
     sigset_t before;
-    fflush(stdout); /* or a child's exit would print the host's text again */
-    fflush(stderr);
     fmi_sys_block_signals(&before);
     pid_t pid = fmi_sys_fork();
     if (pid == 0) {
@@ -109,6 +107,9 @@ static int open_pidfd(struct fmi_child *child)
 int fmi_launch(struct fmi_child *child, const struct fmi_launch *launch)
 {
     *child = (struct fmi_child){.pidfd = -1};
+    fflush(
+        stdout); /* what the child prints comes later; and its exit would print a fork's copy again */
+    fflush(stderr);
     int fds[FMI_LAUNCH_FDS] = {fmi_sys_pidfd_open(getpid()), launch->fd, -1};
     int n_fds = launch->fd < 0 ? 1 : 2;
     if (fds[FMI_LAUNCH_HOST] < 0)
