@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "forksafe.h"
 #include "heap.h"
 #include "process.h"
 
@@ -135,7 +136,12 @@ int fmi_crew_is_alive(const struct fmi_crew *crew)
 
 int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
 {
-    return fmi_child_await(&crew->warden, fmi_deadline_after(timeout));
+    int64_t deadline_ns = fmi_deadline_after(timeout);
+    int rc = fmi_sys_await_end(crew->warden.pidfd, deadline_ns);
+    if (rc != 0)
+        return rc;
+    fmi_forksafe_forget(crew->warden.pid); /* before the reaping: its pid is its own until then */
+    return fmi_child_await(&crew->warden, deadline_ns);
 }
 
 /* For a warden that was killed: its workers are dead or dying, and nobody else reaps them for us to know. */
@@ -144,8 +150,10 @@ static void recover_heap(struct fmi_crew *crew)
     fmi_heap_recover(crew->warden.pid);
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
         int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
-        if (pid > 1 && pid != getpid())
+        if (pid > 1 && pid != getpid()) {
             fmi_heap_recover(pid);
+            fmi_forksafe_forget(pid);
+        }
     }
 }
 

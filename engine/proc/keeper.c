@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "error.h"
 #include "fault.h"
+#include "forksafe.h"
 #include "heap.h"
 #include "message.h"
 #include "process.h"
@@ -169,6 +170,7 @@ static _Noreturn void end_with_host(void)
     struct fmi_exit ignored;
     fmi_sys_kill(own.pid);
     fmi_heap_recover(own.pid);
+    fmi_forksafe_forget(own.pid);
     fmi_sys_reap(own.pid, &ignored);
     _exit(1);
 }
@@ -229,6 +231,7 @@ static void publish_end(void)
 {
     struct fmi_exit end = {.signal = SIGKILL};
     fmi_heap_recover(own.pid); /* before the reaping: its pid is its own until then */
+    fmi_forksafe_forget(own.pid);
     fmi_sys_reap(own.pid, &end);
     report_failure(&end); /* before those who wait for it may leave */
     own.shm->signal = end.signal;

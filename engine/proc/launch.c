@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "error.h"
 #include "fault.h"
+#include "forksafe.h"
 #include "heap.h"
 #include "process.h"
 
@@ -72,6 +73,9 @@ static int write_record(struct fmi_launch_shm **out, const struct fmi_launch *la
 static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *launch, const int *fds)
 {
     sigset_t before;
+    int rc = fmi_forksafe_prepare();
+    if (rc != 0)
+        return rc;
     fmi_sys_block_signals(&before);
     pid_t pid = fmi_sys_fork();
     if (pid == 0) {

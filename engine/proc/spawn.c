@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "error.h"
 #include "fault.h"
+#include "forksafe.h"
 #include "heap.h"
 #include "launch.h"
 #include "message.h"
@@ -120,30 +121,30 @@ int fm_init(int argc, char **argv)
 
 /* ---- the host -------------------------------------------------------------------------------- */
 
+enum { MOST_NAMES = 8, VARIABLE_BYTES = 48 };
+
 static int is_thread_variable(const char *entry)
 {
-    static const char *const names[] = {
-        "OMP_NUM_THREADS=", "OPENBLAS_NUM_THREADS=", "MKL_NUM_THREADS=", "BLIS_NUM_THREADS="};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+    for (const char *const *name = fmi_inner_threads_names; *name != NULL; name++) {
+        size_t length = strlen(*name);
+        if (strncmp(entry, *name, length) == 0 && entry[length] == '=')
             return 1;
+    }
     return 0;
 }
 
-/* A runtime reads these as it is loaded. */
-static char **environment_for(int inner_threads, char texts[4][48])
+/* A runtime reads these variables as it is loaded. NULL: no memory. */
+static char **environment_for(int inner_threads, char texts[MOST_NAMES][VARIABLE_BYTES])
 {
-    static const char *const formats[] = {"OMP_NUM_THREADS=%d", "OPENBLAS_NUM_THREADS=%d",
-                                          "MKL_NUM_THREADS=%d", "BLIS_NUM_THREADS=%d"};
     size_t n = 0, kept = 0;
     while (environ != NULL && environ[n] != NULL)
         n++;
-    char **all = calloc(n + 5, sizeof *all);
+    char **all = calloc(n + MOST_NAMES + 1, sizeof *all);
     for (size_t i = 0; all != NULL && i < n; i++)
         if (inner_threads <= 0 || !is_thread_variable(environ[i]))
             all[kept++] = environ[i];
-    for (size_t i = 0; all != NULL && inner_threads > 0 && i < 4; i++) {
-        snprintf(texts[i], sizeof texts[i], formats[i], inner_threads);
+    for (int i = 0; all != NULL && inner_threads > 0 && fmi_inner_threads_names[i] != NULL; i++) {
+        snprintf(texts[i], VARIABLE_BYTES, "%s=%d", fmi_inner_threads_names[i], inner_threads);
         all[kept++] = texts[i];
     }
     return all;
@@ -153,7 +154,7 @@ int fmi_spawn(struct fmi_child *child, const struct fmi_launch *launch,
               struct fmi_launch_shm *record, const int *fds, int n_fds)
 {
     struct orders orders = {.record = (uintptr_t)record, .n_fds = n_fds};
-    char text[128], texts[4][48];
+    char text[128], texts[MOST_NAMES][VARIABLE_BYTES];
     int all_fds[FMI_LAUNCH_FDS + 1];
     if (!is_initialised)
         return fmi_error(FM_ENOINIT, "FM_SPAWN executes the program anew, which needs "

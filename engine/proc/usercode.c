@@ -3,13 +3,13 @@
 #include "usercode.h"
 
 #include "error.h"
+#include "forksafe.h"
 #include "launch.h"
 #include "memory.h"
 #include "message.h"
 #include "process.h"
 #include "topo.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -111,25 +111,6 @@ static void leave_at_exit(int status, void *arg)
     _exit(status);
 }
 
-/* Teams of one in workers: all cores have a worker already, and libgomp hangs in a child of a process that used it. */
-static void limit_inner_threads(int n)
-{
-    static const char *const names[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-                                        "MKL_NUM_THREADS", "BLIS_NUM_THREADS"};
-    char text[16];
-    if (n <= 0)
-        return;
-    snprintf(text, sizeof text, "%d", n);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        setenv(names[i], text, 1);
-    union {
-        void *symbol;
-        void (*function)(int);
-    } set = {.symbol = dlsym(RTLD_DEFAULT, "omp_set_num_threads")};
-    if (set.symbol != NULL)
-        set.function(n);
-}
-
 static void pin_to(int cpu)
 {
     int rc = cpu < 0 ? 0 : fmi_sys_topo_bind(cpu);
@@ -145,7 +126,7 @@ static void set_up(void)
     fmi_log_set_name(own.name);
     fmi_sys_prefer_for_oom();
     pin_to(own.cpu);
-    limit_inner_threads(own.inner_threads);
+    fmi_inner_threads(own.inner_threads);
     fmi_crash_report_to(own.fault, own.starts);
 }
 

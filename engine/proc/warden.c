@@ -13,6 +13,7 @@
 #include "cgroup.h"
 #include "clock.h"
 #include "filemap.h"
+#include "forksafe.h"
 #include "heap.h"
 #include "message.h"
 #include "process.h"
@@ -186,6 +187,7 @@ static void bury_worker(struct warden *w, int rank)
     int has_left = atomic_load(&shared->left) == ward->starts &&
                    atomic_load(&w->shm->command) != FMI_COMMAND_RUN;
     fmi_heap_recover(ward->pid); /* before the reaping: its pid is its own until then */
+    fmi_forksafe_forget(ward->pid);
     if (fmi_sys_reap(ward->pid, &end) != 0)
         return;
     if (has_left) {
@@ -211,6 +213,7 @@ static int bury_the_dead(struct warden *w)
         struct fmi_exit ignored;
         any++;
         if (rank < 0) {
+            fmi_forksafe_forget(pid);
             fmi_sys_reap(pid, &ignored); /* a grandchild whose parent died before it */
             continue;
         }
@@ -262,6 +265,7 @@ static int reap_ended(struct warden *w)
     while ((pid = fmi_sys_ended_child()) > 0) {
         int rank = rank_of(w, pid);
         fmi_heap_recover(pid);
+        fmi_forksafe_forget(pid);
         fmi_sys_reap(pid, &ignored);
         if (rank >= 0)
             w->wards[rank].pid = 0;

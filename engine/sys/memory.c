@@ -49,6 +49,22 @@ static int open_unlinked(void)
     return fd;
 }
 
+int fmi_sys_shm_exists(const char *name)
+{
+    int error = errno, fd = shm_open(name, O_RDONLY | O_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return fd >= 0;
+}
+
+void fmi_sys_shm_unlink(const char *name)
+{
+    int error = errno; /* a caller may destroy a pool before it looks */
+    shm_unlink(name);
+    errno = error;
+}
+
 int fmi_sys_shm_create(int *out, int backing, size_t bytes)
 {
     *out = -1;

@@ -15,6 +15,10 @@ enum fmi_backing { FMI_BACKING_MEMFD = 1, FMI_BACKING_SHM_OPEN = 2 };
  */
 int fmi_sys_shm_create(int *out, int backing, size_t bytes);
 
+/* An object in /dev/shm that another library made, by its name "/...": whether it is there; and its removal. */
+int fmi_sys_shm_exists(const char *name);
+void fmi_sys_shm_unlink(const char *name);
+
 /* The largest object that RLIMIT_FSIZE lets this process make; SIZE_MAX without a limit. */
 size_t fmi_sys_file_limit(void);
 

@@ -161,24 +161,52 @@ void fmi_sys_kill(pid_t pid)
         kill(pid, SIGKILL);
 }
 
-/* The parent's pid is the 4th field of /proc/PID/stat; the 2nd may hold spaces and brackets. */
-static pid_t parent_of(pid_t pid)
+/* Fields 4 and 9 of a stat file of /proc; field 2, a name, may hold spaces and brackets. 0, or -1. */
+static int read_stat(const char *path, pid_t *parent, unsigned *flags)
 {
-    char path[64], text[512];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    char text[512];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
+        return -1;
     ssize_t length = read(fd, text, sizeof text - 1);
     close(fd);
     if (length <= 0)
-        return 0;
+        return -1;
     text[length] = '\0';
     const char *end = strrchr(text, ')');
-    int parent = 0;
-    if (end == NULL || sscanf(end, ") %*c %d", &parent) != 1)
-        return 0;
-    return parent;
+    return end != NULL && sscanf(end, ") %*c %d %*d %*d %*d %*d %u", parent, flags) == 2 ? 0 : -1;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[64];
+    pid_t parent;
+    unsigned flags;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    return read_stat(path, &parent, &flags) == 0 ? parent : 0;
+}
+
+/* A thread that was joined is there for some microseconds more. It is past its last instruction. */
+static int is_ending(const char *tid)
+{
+    enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
+    char path[64];
+    pid_t parent;
+    unsigned flags;
+    snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
+    return read_stat(path, &parent, &flags) != 0 || (flags & PF_EXITING) != 0;
+}
+
+int fmi_sys_count_threads(void)
+{
+    int n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    if (tasks == NULL)
+        return 1;
+    for (struct dirent *entry = readdir(tasks); entry != NULL; entry = readdir(tasks))
+        n += entry->d_name[0] != '.' && !is_ending(entry->d_name);
+    closedir(tasks);
+    return n > 0 ? n : 1;
 }
 
 int fmi_sys_is_child_of(pid_t pid, pid_t parent)

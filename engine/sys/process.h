@@ -46,6 +46,9 @@ int fmi_sys_is_child_of(pid_t pid, pid_t parent);
 /* Sends SIGKILL to every child of this process for which keep() is 0: orphans that a subreaper inherited. */
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg);
 
+/* Threads of this process, without those that are ending; 1 if the system does not tell. */
+int fmi_sys_count_threads(void);
+
 /* Dies with the parent, `expected`; exits at once if that is gone already. The parent must be single-threaded. */
 void fmi_sys_die_with_parent(pid_t expected);
 int fmi_sys_become_subreaper(void);

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# LABELS: fork stress
+# TIMEOUT: 300
+# One promise about a host with OpenMP and OpenBLAS: pools.sh PROMISE. CMake sets HOST (the program), OPENMP
+# (gomp, omp), and MISSING (what this machine lacks to build it). Exit code 77 is a skip.
+set -euo pipefail
+if [ -n "$MISSING" ]; then
+    echo "SKIPPED: $MISSING is missing; ./dev setup test installs it"
+    exit 77
+fi
+export FORKMAP_LOG=warning
+unset FORKMAP_FORK OMP_NUM_THREADS OPENBLAS_NUM_THREADS
+
+fail() {
+    echo "$*" >&2
+    [ ! -s said ] || cat said >&2
+    exit 1
+}
+
+# expect CODE METHOD INNER WHAT WHEN: runs the host; what it says goes to the file said. A hang is exit code 124.
+expect() {
+    local expected=$1 code=0
+    shift
+    timeout -s KILL 60 "$HOST" "$@" >said 2>&1 || code=$?
+    [ "$code" -eq "$expected" ] || fail "$* gives exit code $code, not $expected"
+}
+
+# LLVM's threads cannot be told from the host's own.
+expect_warning_for_llvm_only() {
+    local n
+    n=$(grep -c 'other thread.*fm_forkserver_start' said || true)
+    case $OPENMP in
+    gomp) [ ! -s said ] || fail "it says something" ;;
+    omp) [ "$n $(wc -l <said)" = "1 1" ] || fail "$n warnings instead of one" ;;
+    esac
+}
+
+region_and_product_after_use_never_hang_by() {
+    local i
+    for ((i = 0; i < 100; i++)); do
+        expect 0 "$1" 2 both warm
+        expect_warning_for_llvm_only
+    done
+}
+
+region_and_product_before_use_are_right_by() {
+    expect 0 "$1" 2 both cold
+    [ ! -s said ] || fail "it says something"
+}
+
+product_has_the_threads_asked_for_by() {
+    local inner when
+    for inner in 1 2 3; do
+        for when in warm cold; do
+            expect 0 "$1" "$inner" product "$when"
+        done
+    done
+}
+
+strict_lets_pass_what_is_ended_by() {
+    export FORKMAP_FORK=strict
+    expect 0 "$1" 2 both cold
+    case $OPENMP in
+    gomp) expect 0 "$1" 2 both warm ;;
+    omp) expect 3 "$1" 2 both warm && grep -q '^FM_EUNSAFE: .*FORKMAP_FORK=quiet' said ;;
+    esac
+}
+
+# Nothing can end the threads of a region that runs: it is told, and workers of one thread work.
+in_a_region_is_warned_of_by() {
+    expect 0 "$1" 1 product inside
+    grep -q 'other thread' said || fail "no warning"
+    FORKMAP_FORK=strict expect 3 "$1" 1 product inside
+}
+
+"$1" "$2"
