@@ -2,7 +2,7 @@
 /*
  * A host with pools of threads of its own: pools METHOD INNER WHAT WHEN
  *
- *   METHOD  fork: how the workers are started
+ *   METHOD  fork, spawn, forkserver: how the workers are started; the forkserver is started first of all
  *   INNER   threads of each worker: .inner_threads
  *   WHAT    both: a function runs an OpenMP region of two threads and a product of OpenBLAS;
  *           product: the product alone, and then the worker has INNER threads, not more and not fewer
@@ -121,15 +121,24 @@ static int refuse(int rc)
     return 3;
 }
 
+static int method_named(const char *name)
+{
+    for (const int *method = fm_all_start_methods(); *method != 0; method++)
+        if (strcmp(fm_start_method_name(*method), name) == 0)
+            return *method;
+    return -1;
+}
+
 static int map(const char *method, int inner, int is_both)
 {
     fm_pool *pool = NULL;
     fm_array *out = NULL;
     const int64_t shape[] = {N_ITEMS, sizeof(struct row) / sizeof(int32_t)};
-    if (strcmp(method, "fork") != 0)
+    fm_context context;
+    if (fm_get_context(method_named(method), &context) != 0)
         return 2;
-    int rc = fm_pool_open(
-        &pool, FM_POOL_OPTS(.workers = N_WORKERS, .inner_threads = inner, .pin = FM_PIN_NONE));
+    int rc = fm_pool_open(&pool, FM_POOL_OPTS(.workers = N_WORKERS, .inner_threads = inner,
+                                              .pin = FM_PIN_NONE, .context = &context));
     if (rc != 0)
         return refuse(rc);
     rc = fm_array_zeros(&out, FM_I32, 2, shape);
@@ -159,8 +168,13 @@ static int map_inside(const char *method, int inner, int is_both)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    int rc = fm_init(argc, argv);
+    if (rc == 0 && argc != 5)
         return 2;
+    if (rc == 0 && strcmp(argv[1], "forkserver") == 0)
+        rc = fm_forkserver_start(NULL);
+    if (rc != 0)
+        return refuse(rc);
     const int inner = atoi(argv[2]), is_both = strcmp(argv[3], "both") == 0;
     if (strcmp(argv[4], "warm") == 0 && (run_region(4) != 4 || !multiply()))
         return 1;
