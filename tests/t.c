@@ -349,24 +349,26 @@ void t_skip(const char *missing)
     abort(); /* skip() does not come back, but does not say so to the compiler */
 }
 
+int t_method(void **state)
+{
+    return (int)(intptr_t)*state;
+}
+
 int t_setup(void **state)
 {
-    (void)state;
+    if (t_method(state) != 0 && fm_set_start_method(t_method(state), 1) != 0)
+        return -1;
     had_children = 0;
     note_fds();
     note_shm();
     return 0;
 }
 
-int t_method(void **state)
-{
-    return (int)(intptr_t)*state;
-}
-
 int t_teardown(void **state)
 {
-    (void)state;
     fm_forkserver_stop();
+    if (t_method(state) != 0 && fm_set_start_method(FM_FORK, 1) != 0)
+        return -1;
     int children = check_children();
     int files = remove_temp_dir();
     int fds = check_fds();

@@ -40,7 +40,7 @@
         return t_main(argc, argv, tests, sizeof tests / sizeof tests[0]);                          \
     }
 
-/* The same test under each start method: name_by_fork, name_by_spawn, name_by_forkserver. It asks t_method(state). */
+/* The same test with each start method as the default: name_by_fork, name_by_spawn, name_by_forkserver. t_method(state) is that method. */
 #define T_BY_METHOD(test, how, method)                                                             \
     {                                                                                              \
 #test "_by_" how, test, t_setup, t_teardown, (void *)(intptr_t)(method)                    \

@@ -381,10 +381,11 @@ static void test_crashes_status_and_counts_tell_each_kind(void **state)
     fm_array_destroy(status);
 }
 
-T_MAIN(T_TEST(test_crashes_of_every_kind_become_records),
-       T_TEST(test_crashes_of_chunk_functions_are_traced_to_the_item),
-       T_TEST(test_crashes_stop_at_the_lowest_item_by_default),
-       T_TEST(test_crashes_replace_the_worker), T_TEST(test_crashes_are_retried_as_often_as_asked),
-       T_TEST(test_crashes_by_a_kill_from_outside_go_unnoticed),
-       T_TEST(test_crashes_in_place_restore_the_rows),
-       T_TEST(test_crashes_status_and_counts_tell_each_kind))
+T_MAIN(T_EACH_METHOD(test_crashes_of_every_kind_become_records),
+       T_EACH_METHOD(test_crashes_of_chunk_functions_are_traced_to_the_item),
+       T_EACH_METHOD(test_crashes_stop_at_the_lowest_item_by_default),
+       T_EACH_METHOD(test_crashes_replace_the_worker),
+       T_EACH_METHOD(test_crashes_are_retried_as_often_as_asked),
+       T_EACH_METHOD(test_crashes_by_a_kill_from_outside_go_unnoticed),
+       T_EACH_METHOD(test_crashes_in_place_restore_the_rows),
+       T_EACH_METHOD(test_crashes_status_and_counts_tell_each_kind))

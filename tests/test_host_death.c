@@ -273,6 +273,7 @@ static void test_pool_can_be_opened_again_after_its_warden_was_killed(void **sta
     assert_int_equal(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)), 0);
     assert_int_equal(map_with_a_crash(pool), 0);
     assert_int_equal(fm_pool_destroy(pool), 0);
+    fm_forkserver_stop();
     assert_all_gone(); /* the first pool's workers ended with their warden; the test adopted them */
 }
 
@@ -296,16 +297,18 @@ static void test_process_that_a_function_forked_does_not_outlive_its_worker(void
     assert_int_equal(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)), 0);
     assert_int_equal(fm_pool_map_range(pool, leave_a_grandchild, 0, 10, NULL, NULL), FM_ECRASHED);
     assert_int_equal(fm_pool_destroy(pool), 0);
+    fm_forkserver_stop();
     assert_all_gone();
 }
 
-T_MAIN(T_TEST(test_host_killed_in_a_map_takes_all_with_it),
-       T_TEST(test_host_killed_while_a_pool_starts_leaves_no_orphan),
-       T_TEST(test_warden_killed_in_a_map_breaks_the_pool_at_once),
-       T_TEST(test_all_killed_at_once_leave_nothing), T_TEST(test_200_random_kills_leave_nothing),
-       T_TEST(test_host_that_leaves_without_destroy_leaves_nothing),
-       T_TEST(test_host_may_ignore_sigchld),
-       T_TEST(test_host_may_reap_every_child_and_sees_the_warden_at_most),
-       T_TEST(test_pool_outlives_the_thread_that_opened_it),
-       T_TEST(test_pool_can_be_opened_again_after_its_warden_was_killed),
-       T_TEST(test_process_that_a_function_forked_does_not_outlive_its_worker))
+T_MAIN(T_EACH_METHOD(test_host_killed_in_a_map_takes_all_with_it),
+       T_EACH_METHOD(test_host_killed_while_a_pool_starts_leaves_no_orphan),
+       T_EACH_METHOD(test_warden_killed_in_a_map_breaks_the_pool_at_once),
+       T_EACH_METHOD(test_all_killed_at_once_leave_nothing),
+       T_EACH_METHOD(test_200_random_kills_leave_nothing),
+       T_EACH_METHOD(test_host_that_leaves_without_destroy_leaves_nothing),
+       T_EACH_METHOD(test_host_may_ignore_sigchld),
+       T_EACH_METHOD(test_host_may_reap_every_child_and_sees_the_warden_at_most),
+       T_EACH_METHOD(test_pool_outlives_the_thread_that_opened_it),
+       T_EACH_METHOD(test_pool_can_be_opened_again_after_its_warden_was_killed),
+       T_EACH_METHOD(test_process_that_a_function_forked_does_not_outlive_its_worker))

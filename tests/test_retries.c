@@ -107,6 +107,6 @@ static void test_retries_attempts_of_one_item_do_not_count_for_another(void **st
     fm_array_destroy(tries);
 }
 
-T_MAIN(T_TEST(test_retries_make_a_flaky_item_good),
-       T_TEST(test_retries_records_tell_the_last_attempt),
-       T_TEST(test_retries_attempts_of_one_item_do_not_count_for_another))
+T_MAIN(T_EACH_METHOD(test_retries_make_a_flaky_item_good),
+       T_EACH_METHOD(test_retries_records_tell_the_last_attempt),
+       T_EACH_METHOD(test_retries_attempts_of_one_item_do_not_count_for_another))

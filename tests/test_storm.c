@@ -128,5 +128,5 @@ static void test_storm_of_2000_kills_leaves_in_place_chunks_exact(void **state)
     weather(2000, 1);
 }
 
-T_MAIN(T_TEST(test_storm_of_2000_kills_leaves_in_place_items_exact),
-       T_TEST(test_storm_of_2000_kills_leaves_in_place_chunks_exact))
+T_MAIN(T_EACH_METHOD(test_storm_of_2000_kills_leaves_in_place_items_exact),
+       T_EACH_METHOD(test_storm_of_2000_kills_leaves_in_place_chunks_exact))

@@ -265,11 +265,11 @@ static void test_timeouts_hold_for_the_map_that_set_them_only(void **state)
     fm_array_destroy(begun);
 }
 
-T_MAIN(T_TEST(test_timeouts_end_an_item_that_hangs),
-       T_TEST(test_timeouts_of_chunk_functions_are_traced_to_the_item),
-       T_TEST(test_timeouts_of_a_chunk_that_is_only_too_long_fail_no_item),
-       T_TEST(test_timeouts_leave_short_items_alone_however_long_the_map_is),
-       T_TEST(test_timeouts_as_a_multiple_of_the_median_find_the_one_that_hangs),
-       T_TEST(test_timeouts_end_a_worker_that_is_stopped),
-       T_TEST(test_timeouts_do_not_count_time_in_which_all_were_stopped),
-       T_TEST(test_timeouts_hold_for_the_map_that_set_them_only))
+T_MAIN(T_EACH_METHOD(test_timeouts_end_an_item_that_hangs),
+       T_EACH_METHOD(test_timeouts_of_chunk_functions_are_traced_to_the_item),
+       T_EACH_METHOD(test_timeouts_of_a_chunk_that_is_only_too_long_fail_no_item),
+       T_EACH_METHOD(test_timeouts_leave_short_items_alone_however_long_the_map_is),
+       T_EACH_METHOD(test_timeouts_as_a_multiple_of_the_median_find_the_one_that_hangs),
+       T_EACH_METHOD(test_timeouts_end_a_worker_that_is_stopped),
+       T_EACH_METHOD(test_timeouts_do_not_count_time_in_which_all_were_stopped),
+       T_EACH_METHOD(test_timeouts_hold_for_the_map_that_set_them_only))

@@ -9,9 +9,8 @@
  *
  *   SERVER          who dies here
  *   starting        the server: its socket ends, and fm_forkserver_start() says so. The host: the server sees its pidfd
- *   asked           the server: the socket ends before the answer; a new server is started, once, and asked again. A child that was forked
- *                   but not answered for finds that its record is no launch of the host's any more, or works for a crew that is given up: the host kills neither,
- *                   both see the host's pidfd
+ *   asked           the server: the socket ends before the answer. A child that was forked already is taken as it is, by its claim
+ *                   (launch.h); else a new server is started, once, and asked again
  *   idle            the server: the next request finds out. What it has forked lives on
  */
 #include "clock.h"
@@ -342,10 +341,10 @@ static int add_fd(int *fds, int *n_fds, int fd, uint32_t flag, uint32_t *also)
     return 1;
 }
 
-static int ask(struct fmi_child *child, struct fmi_launch_shm *record, const int *launch_fds,
-               int n_launch_fds, int64_t deadline_ns)
+static int ask(struct fmi_child *child, const int *launch_fds, int n_launch_fds,
+               int64_t deadline_ns)
 {
-    struct request r = {.record = (uintptr_t)record, .n_fds = n_launch_fds};
+    struct request r = {.record = (uintptr_t)child->record, .n_fds = n_launch_fds};
     struct answer a;
     int fds[FMI_SOCKET_FDS], n_fds = n_launch_fds, directory = open_directory();
     memcpy(fds, launch_fds, (size_t)n_launch_fds * sizeof *fds);
@@ -362,21 +361,29 @@ static int ask(struct fmi_child *child, struct fmi_launch_shm *record, const int
     return rc;
 }
 
-int fmi_forkserver_fork(struct fmi_child *child, struct fmi_launch_shm *record, const int *fds,
-                        int n_fds, int64_t deadline_ns)
+/* It died, or its answer would be taken for that of the next request. What it has forked already is the child that was asked for. */
+static int ask_another(struct fmi_child *child, const int *fds, int n_fds, int64_t deadline_ns,
+                       int why)
+{
+    fmi_log(FM_LOG_WARNING, "%s; a new one is started when it is needed", fm_error_detail());
+    stop_server();
+    int rc = fmi_launch_revoke(child);
+    if (rc != 0)
+        return rc > 0 ? 0 : rc;
+    if (why != FM_EBROKEN)
+        return fmi_error(why, "no answer of the forkserver");
+    rc = start_server(NULL, deadline_ns);
+    return rc != 0 ? rc : ask(child, fds, n_fds, deadline_ns);
+}
+
+int fmi_forkserver_fork(struct fmi_child *child, const int *fds, int n_fds, int64_t deadline_ns)
 {
     lock_own();
     int rc = own.socket >= 0 ? 0 : start_server(NULL, deadline_ns);
-    if (rc == 0)
-        rc = ask(child, record, fds, n_fds, deadline_ns);
-    if (rc == FM_EBROKEN) {
-        fmi_log(FM_LOG_WARNING, "%s; a new one is started", fm_error_detail());
-        stop_server();
-        rc = start_server(NULL, deadline_ns);
-        if (rc == 0)
-            rc = ask(child, record, fds, n_fds, deadline_ns);
-    } else if (rc == -ETIMEDOUT || rc == -EPROTO) {
-        stop_server(); /* its answer would be taken for that of the next request */
+    if (rc == 0) {
+        rc = ask(child, fds, n_fds, deadline_ns);
+        if (rc == FM_EBROKEN || rc == -ETIMEDOUT || rc == -EPROTO)
+            rc = ask_another(child, fds, n_fds, deadline_ns, rc);
     }
     pthread_mutex_unlock(&lock);
     return rc;

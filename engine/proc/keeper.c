@@ -39,6 +39,7 @@ static _Noreturn void leave(int status)
 {
     FMI_FAULT("process.leave");
     fmi_family_end();
+    (void)fm_forkserver_stop(); /* its own, if it has started one */
     fflush(NULL);
     _exit(status);
 }

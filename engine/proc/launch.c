@@ -41,6 +41,10 @@ _Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_f
         record->n_fds != (uint32_t)n_fds)
         fmi_launch_refuse(fmi_error(FM_ESTALE, "the program was started by another version of "
                                                "itself, or of libforkmap"));
+    uint64_t offered = FMI_LAUNCH_OFFERED, taken = (uint64_t)getpid() << 8 | FMI_LAUNCH_TAKEN;
+    if (!atomic_compare_exchange_strong(&record->claim, &offered, taken))
+        _exit(1); /* revoked */
+    FMI_FAULT("launch.taken");
     int rc = fmi_function_resolve(&record->entry, &entry.object);
     if (rc != 0)
         fmi_launch_refuse(rc);
@@ -65,8 +69,26 @@ static int write_record(struct fmi_launch_shm **out, const struct fmi_launch *la
     record->layout = FMI_LAUNCH_LAYOUT;
     record->n_fds = (uint32_t)n_fds;
     record->arg = (uintptr_t)launch->arg;
+    atomic_store(&record->claim, FMI_LAUNCH_OFFERED);
     return launch->method == FM_FORK ? 0
                                      : fmi_function_describe(NULL, entry.object, &record->entry);
+}
+
+int fmi_launch_revoke(struct fmi_child *child)
+{
+    uint64_t claim = FMI_LAUNCH_OFFERED;
+    void *block;
+    if (!atomic_compare_exchange_strong(&child->record->claim, &claim, FMI_LAUNCH_REVOKED)) {
+        child->pid = (int)(claim >> 8);
+        child->pidfd = fmi_sys_pidfd_open(child->pid);
+        return 1;
+    }
+    int rc = fmi_heap_alloc(&block, sizeof *child->record, 0);
+    if (rc != 0)
+        return rc;
+    child->record = memcpy(block, child->record, sizeof *child->record);
+    atomic_store(&child->record->claim, FMI_LAUNCH_OFFERED);
+    return 0;
 }
 
 /* Between the forks nothing of the host's may run: its signals stay blocked until the child is itself. */
@@ -123,9 +145,9 @@ int fmi_launch(struct fmi_child *child, const struct fmi_launch *launch)
     if (rc == 0 && launch->method == FM_FORK)
         rc = launch_by_fork(child, launch, fds);
     else if (rc == 0 && launch->method == FM_SPAWN)
-        rc = fmi_spawn(child, launch, child->record, fds, n_fds);
+        rc = fmi_spawn(child, launch, fds, n_fds);
     else if (rc == 0)
-        rc = fmi_forkserver_fork(child, child->record, fds, n_fds, launch->deadline_ns);
+        rc = fmi_forkserver_fork(child, fds, n_fds, launch->deadline_ns);
     if (rc != 0)
         fmi_child_begun(child);
     close(fds[FMI_LAUNCH_HOST]);

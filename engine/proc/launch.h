@@ -12,11 +12,14 @@
  * By fork the entry gets its argument as it is. The other two have neither the host's memory nor its addresses: the argument points into the
  * heap, and a launch record there says what to run. By all three the record is where the child says why it cannot begin.
  *
- * A LAUNCH RECORD                                            who dies here
- *   written     by the host, before the child is asked for    host: the record goes with the heap
- *   read        by the child, once; it checks all of it       child: the host sees its pidfd, and `error` is 0
- *   refused     `detail`, then `error`; the child exits       child: as above
- *   freed       by the host, when the child says in its own way that it has begun, or has ended
+ * A LAUNCH RECORD, `claim`       who changes it              who dies here
+ *   OFFERED                      host, before it asks        host: the record goes with the heap
+ *   OFFERED -> TAKEN by a pid    child, CAS, before it acts  child: the host sees its pidfd, and `error` is 0
+ *   OFFERED -> REVOKED           host, CAS, when the server  the server: a child that it forked may be on its way, and nobody has told the
+ *                                died before it answered     host. It takes the record, and is the host's child; or finds it revoked, and exits
+ *   refused: `detail`, `error`   child, then it exits        child: as above
+ *   freed                        host, when the child says in its own way that it has begun, or has ended. A revoked one is never freed:
+ *                                that child may yet read it
  *
  * Descriptors are handed over in order; the first is always a pidfd of the host, by which the child learns of its end.
  */
@@ -51,12 +54,15 @@ struct fmi_launch_shm {
     uint32_t layout;
     uint32_t n_fds;
     uint64_t arg;
-    _Atomic int32_t error; /* the child: why it cannot begin */
-    char detail[252];      /* the child, before it */
+    _Atomic uint64_t claim; /* { pid:56, FMI_LAUNCH_... } */
+    _Atomic int32_t error;  /* the child: why it cannot begin */
+    char detail[252];       /* the child, before it */
     struct fmi_function_shm entry;
 };
-static_assert(offsetof(struct fmi_launch_shm, error) == 24, "launch: layout");
-static_assert(offsetof(struct fmi_launch_shm, entry) == 280, "launch: layout");
+enum { FMI_LAUNCH_OFFERED = 1, FMI_LAUNCH_TAKEN = 2, FMI_LAUNCH_REVOKED = 3 };
+static_assert(offsetof(struct fmi_launch_shm, claim) == 24, "launch: layout");
+static_assert(offsetof(struct fmi_launch_shm, error) == 32, "launch: layout");
+static_assert(offsetof(struct fmi_launch_shm, entry) == 288, "launch: layout");
 
 /* A process that was launched, in the host. */
 struct fmi_child {
@@ -90,6 +96,12 @@ int fmi_child_await(const struct fmi_child *child, int64_t deadline_ns);
 /* Kills it, reaps it and closes what is open. */
 void fmi_child_end(struct fmi_child *child);
 
+/*
+ * When the server died, or does not answer, after it was asked. 1: a child has the record, and is `child` now; 0: none will: a new record is in its
+ * place; -ENOMEM, -ENOSPC.
+ */
+int fmi_launch_revoke(struct fmi_child *child);
+
 /* In a child that is no fork of the host: runs what the record says. Never returns. */
 _Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_fds);
 
@@ -100,13 +112,11 @@ _Noreturn void fmi_launch_refuse(int code);
 int fmi_context_method(const fm_context *context);
 
 /* spawn.c */
-int fmi_spawn(struct fmi_child *child, const struct fmi_launch *launch,
-              struct fmi_launch_shm *record, const int *fds, int n_fds);
+int fmi_spawn(struct fmi_child *child, const struct fmi_launch *launch, const int *fds, int n_fds);
 int fmi_spawn_is_possible(void); /* fm_init() was called */
 
-/* forkserver.c: starts the server if need be. */
-int fmi_forkserver_fork(struct fmi_child *child, struct fmi_launch_shm *record, const int *fds,
-                        int n_fds, int64_t deadline_ns);
+/* forkserver.c: forks what child->record says; starts the server if need be. */
+int fmi_forkserver_fork(struct fmi_child *child, const int *fds, int n_fds, int64_t deadline_ns);
 /* In a child: the server is the parent's. */
 void fmi_forkserver_forget(void);
 

@@ -150,10 +150,9 @@ static char **environment_for(int inner_threads, char texts[MOST_NAMES][VARIABLE
     return all;
 }
 
-int fmi_spawn(struct fmi_child *child, const struct fmi_launch *launch,
-              struct fmi_launch_shm *record, const int *fds, int n_fds)
+int fmi_spawn(struct fmi_child *child, const struct fmi_launch *launch, const int *fds, int n_fds)
 {
-    struct orders orders = {.record = (uintptr_t)record, .n_fds = n_fds};
+    struct orders orders = {.record = (uintptr_t)child->record, .n_fds = n_fds};
     char text[128], texts[MOST_NAMES][VARIABLE_BYTES];
     int all_fds[FMI_LAUNCH_FDS + 1];
     if (!is_initialised)
