@@ -219,7 +219,7 @@ static void test_process_server_killed_at_each_transition_is_replaced(void **sta
     kill_at("forkserver.fork", 0, 7);
     kill_at("forkserver.answer", 0, 7);
     kill_at("launch.enter", FM_EBROKEN, 0);
-    kill_at("launch.taken", FM_EBROKEN, 0);
+    kill_at("launch.confirmed", FM_EBROKEN, 0);
     t_expect(fm_set_start_method(FM_FORK, 1), 0);
 }
 

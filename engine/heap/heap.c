@@ -4,13 +4,13 @@
 
 #include "checked.h"
 #include "error.h"
+#include "forklock.h"
 #include "heap_layout.h"
 #include "memory.h"
 #include "message.h"
 #include "span.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +32,7 @@ static const size_t smallest_bytes = (size_t)1 << 26;
 static const size_t warm_bytes = (size_t)1 << 30;
 
 static struct fmi_heap *this_heap; /* private: the process's view; a forked child inherits it */
-static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+static struct fmi_forklock opening = FMI_FORKLOCK;
 
 int fmi_heap_reserve(struct fmi_heap *heap, void *p, size_t bytes)
 {
@@ -153,13 +153,13 @@ static int open_largest(struct fmi_heap *heap)
 static int open_heap(struct fmi_heap **out)
 {
     static struct fmi_heap heap;
-    pthread_mutex_lock(&opening);
+    fmi_forklock_acquire(&opening);
     int rc = 0;
     if (this_heap == NULL && (rc = open_largest(&heap)) == 0)
         __atomic_store_n(&this_heap, &heap,
                          __ATOMIC_RELEASE); /* pairs with the acquire in get_heap */
     *out = this_heap;
-    pthread_mutex_unlock(&opening);
+    fmi_forklock_release(&opening);
     return rc;
 }
 

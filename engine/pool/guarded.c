@@ -2,11 +2,11 @@
 /* Blocks between guards, kept for reuse; see guarded.h. */
 #include "guarded.h"
 
+#include "forklock.h"
 #include "heap.h"
 #include "memory.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ struct block { /* private: what this process knows of a block that it made */
     int is_taken;
 };
 static struct block *blocks;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fmi_forklock lock = FMI_FORKLOCK;
 
 int fmi_guarded_adopt(char *p, size_t bytes)
 {
@@ -60,7 +60,7 @@ int fmi_guarded_take(char **out, size_t bytes)
 {
     int rc = 0;
     *out = NULL;
-    pthread_mutex_lock(&lock);
+    fmi_forklock_acquire(&lock);
     struct block *b = find_spare(bytes);
     if (b != NULL)
         memset(b->p, 0, b->bytes);
@@ -70,26 +70,26 @@ int fmi_guarded_take(char **out, size_t bytes)
         b->is_taken = 1;
         *out = b->p;
     }
-    pthread_mutex_unlock(&lock);
+    fmi_forklock_release(&lock);
     return rc;
 }
 
 size_t fmi_guarded_bytes(const char *p)
 {
     size_t bytes = 0;
-    pthread_mutex_lock(&lock);
+    fmi_forklock_acquire(&lock);
     for (struct block *b = blocks; b != NULL; b = b->next)
         if (b->p == p)
             bytes = b->bytes;
-    pthread_mutex_unlock(&lock);
+    fmi_forklock_release(&lock);
     return bytes;
 }
 
 void fmi_guarded_give(const char *p)
 {
-    pthread_mutex_lock(&lock);
+    fmi_forklock_acquire(&lock);
     for (struct block *b = blocks; b != NULL; b = b->next)
         if (b->p == p && p != NULL)
             b->is_taken = 0;
-    pthread_mutex_unlock(&lock);
+    fmi_forklock_release(&lock);
 }

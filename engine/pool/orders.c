@@ -47,6 +47,7 @@ int fmi_orders_write(struct fmi_orders_shm **out, const struct fmi_crew_plan *pl
     orders->inner_threads = plan->inner_threads;
     orders->stack_bytes = plan->stack_bytes;
     orders->init_arg = (uintptr_t)plan->init_arg;
+    orders->host = plan->host;
     for (int rank = 0; rank < plan->n; rank++)
         orders->cpus[rank] = plan->cpus[rank];
     rc = describe(orders, plan->initializer, FMI_ORDERS_INITIALIZER, &orders->initializer);
@@ -89,7 +90,7 @@ static const int *copy_cpus(const struct fmi_orders_shm *orders)
 
 void fmi_orders_obey(void *arg, const int *fds)
 {
-    const struct fmi_orders_shm *orders = arg;
+    struct fmi_orders_shm *orders = arg;
     char *block = (char *)(uintptr_t)orders->block;
     int rc = fmi_guarded_adopt(block, orders->block_bytes);
     if (rc != 0)
@@ -105,6 +106,7 @@ void fmi_orders_obey(void *arg, const int *fds)
         .cpus = view.cpus,
         .stack_bytes = orders->stack_bytes,
         .inner_threads = orders->inner_threads,
+        .host = orders->host,
         .initializer = resolve(orders, FMI_ORDERS_INITIALIZER, &orders->initializer),
         .finalizer = resolve(orders, FMI_ORDERS_FINALIZER, &orders->finalizer),
         .init_arg = (void *)(uintptr_t)orders->init_arg,
@@ -112,6 +114,7 @@ void fmi_orders_obey(void *arg, const int *fds)
         .on_death = fmi_pool_wake_all,
         .arg = &view,
     };
+    explicit_bzero(orders->host.key, sizeof orders->host.key);
     fmi_ticks_per_ns(); /* measured and read once, before the forks */
     (void)fmi_sys_topo_n_cores();
     fmi_warden_run(&plan, fds);

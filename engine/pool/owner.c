@@ -2,6 +2,7 @@
 /* The owner page and the list of handles; see owner.h. */
 #include "owner.h"
 
+#include "forklock.h"
 #include "handle.h"
 #include "memory.h"
 
@@ -12,7 +13,7 @@
 static _Atomic uint32_t
     *page; /* wiped on fork; NULL before the first open, or where the kernel cannot */
 static struct fm_pool *_Atomic handles;
-static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+static struct fmi_forklock adding = FMI_FORKLOCK;
 
 uint32_t fmi_owner_pid(void)
 {
@@ -21,12 +22,12 @@ uint32_t fmi_owner_pid(void)
 
 uint32_t fmi_owner_become(void)
 {
-    pthread_mutex_lock(&adding);
+    fmi_forklock_acquire(&adding);
     if (page == NULL)
         page = fmi_sys_map_wiped_on_fork();
     if (page != NULL)
         atomic_store_explicit(page, (uint32_t)getpid(), memory_order_relaxed);
-    pthread_mutex_unlock(&adding);
+    fmi_forklock_release(&adding);
     return (uint32_t)getpid();
 }
 
@@ -34,7 +35,7 @@ uint32_t fmi_owner_become(void)
 fm_pool *fmi_owner_new_handle(void)
 {
     fm_pool *found;
-    pthread_mutex_lock(&adding);
+    fmi_forklock_acquire(&adding);
     for (found = handles; found != NULL; found = found->next) {
         uint64_t dead = FMI_HANDLE_DEAD;
         if (atomic_compare_exchange_strong(&found->mark, &dead, 0))
@@ -48,7 +49,7 @@ fm_pool *fmi_owner_new_handle(void)
         found->next = handles;
         handles = found;
     }
-    pthread_mutex_unlock(&adding);
+    fmi_forklock_release(&adding);
     return found;
 }
 

@@ -126,6 +126,7 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
         .work = fmi_pool_serve,
         .on_death = fmi_pool_wake_all,
         .arg = &pool->view,
+        .host = *fmi_family_self(),
         .method = pool->method,
         .elsewhere = fmi_orders_obey,
     };
@@ -342,8 +343,10 @@ int fm_pool_destroy(fm_pool *pool)
         return fmi_error(-EINVAL, "another thread destroys the pool");
     end_now(pool);
     await_maps(pool);
-    if (pool->has_crew && fmi_crew_join(&pool->crew, END_TIMEOUT_NS) != 0)
+    if (pool->has_crew && fmi_crew_join(&pool->crew, END_TIMEOUT_NS) != 0) {
         fmi_crew_kill(&pool->crew);
+        fmi_crew_await_end(&pool->crew, END_TIMEOUT_NS); /* before their memory is another's */
+    }
     free_handle(pool);
     return 0;
 }

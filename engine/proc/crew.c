@@ -51,6 +51,9 @@ static int check_ready(struct fmi_crew *crew)
         int code = atomic_load(&worker->init_code);
         if (code != 0)
             return fmi_error(FM_EINIT, "the initializer returned %d in worker %d", code, rank);
+        int stack_code = atomic_load(&worker->stack_code);
+        if (stack_code != 0)
+            return fmi_error(stack_code, "worker %d has no memory for its stack", rank);
         uint32_t died = atomic_load_explicit(&worker->death.starts, memory_order_acquire);
         if (died != 0)
             return fmi_error(FM_EINIT, "worker %d ended while it started (%s %d)", rank,

@@ -31,8 +31,8 @@
  * Layout of fmi_worker_shm, in bytes          who writes
  *      0:  pid, starts                         the warden; pid also the worker, the same
  *      8:  death                               the warden, while no process has the rank
- *     64:  ready, left, init_code              the worker (release)
- *     80:  call, limit_ns                      the worker, around each call that has a time limit
+ *     64:  ready, left, init_code, stack_code  the worker (release)
+ *     88:  call, limit_ns                      the worker, around each call that has a time limit
  *    128:  fault                               the worker's crash handler
  *    152:  note                                the worker, fm_note
  *    256:  end
@@ -40,6 +40,7 @@
 
 #include "crash.h"
 #include "futex.h"
+#include "keeper.h"
 #include "launch.h"
 #include "park.h"
 
@@ -75,8 +76,9 @@ struct fmi_worker_shm {
     struct fmi_death_shm death;
     alignas(64) _Atomic uint32_t ready;
     _Atomic uint32_t left;
-    _Atomic int32_t init_code; /* of an initializer that failed */
-    _Atomic uint32_t called;   /* it has come as far as a function */
+    _Atomic int32_t init_code;  /* of an initializer that failed */
+    _Atomic int32_t stack_code; /* there is no memory for its stack */
+    _Atomic uint32_t called;    /* it has come as far as a function */
     _Atomic uint64_t call; /* odd: a call with a limit is running; each call has its own number */
     _Atomic int64_t limit_ns;
     alignas(64) struct fmi_fault_shm fault;
@@ -84,7 +86,7 @@ struct fmi_worker_shm {
 };
 static_assert(offsetof(struct fmi_worker_shm, death) == 8, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, ready) == 64, "worker: layout");
-static_assert(offsetof(struct fmi_worker_shm, call) == 80, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, call) == 88, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, fault) == 128, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, note) == 152, "worker: layout");
 static_assert(sizeof(struct fmi_worker_shm) == 256, "worker: layout");
@@ -115,7 +117,9 @@ struct fmi_crew_plan {
     int first, n;    /* ranks first .. n-1 are processes */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
-    int inner_threads; /* 0: leave */
+    int inner_threads;      /* 0: leave */
+    struct fmi_person host; /* who has opened it */
+    int host_pidfd;         /* the warden sets it */
     int (*initializer)(int rank, void *arg);
     int (*finalizer)(int rank, void *arg);
     void *init_arg;
@@ -162,7 +166,7 @@ void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout);
 void fmi_crew_close(struct fmi_crew *crew);
 
 /* warden.c: the warden's life. fds as launched: the host, the bell. Never returns. */
-_Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, const int *fds);
+_Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds);
 
 /* worker.c: a worker's life, in the forked child. Never returns. */
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,

@@ -4,15 +4,18 @@
 
 #include "clock.h"
 #include "error.h"
-#include "message.h"
+#include "forklock.h"
 #include "process.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-#define TERM_NS FM_SECONDS(5) /* for a daemon to leave by itself */
+#define TERM_NS  FM_SECONDS(3) /* for daemons to leave by themselves */
+#define SLICE_NS FM_MS(20)
+enum { NEW_KEY_BYTES = 32 };
 
 static struct fm_process self = {
     .mark = FMI_PROCESS_LIVE,
@@ -24,14 +27,10 @@ static struct fm_process self = {
 static struct fm_process parent = {.kind = FMI_KIND_PARENT, .lock = PTHREAD_MUTEX_INITIALIZER};
 static int has_parent;
 
-static struct fm_process *handles; /* of children, closed ones too; the latest first */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fm_process
+    *handles; /* of children, closed ones too; the latest first. Only added to */
+static struct fmi_forklock lock = FMI_FORKLOCK;
 static _Atomic unsigned n_created;
-
-struct fmi_person *fmi_family_self(void)
-{
-    return &self.person;
-}
 
 fm_process *fm_current_process(void)
 {
@@ -39,18 +38,36 @@ fm_process *fm_current_process(void)
     return &self;
 }
 
+struct fmi_person *fmi_family_self(void)
+{
+    return &fm_current_process()->person;
+}
+
 fm_process *fm_parent_process(void)
 {
     return has_parent ? &parent : NULL;
 }
 
-/* The handles here are the parent's: its children are not this process's. Their memory stays, as pointers to them may be around. */
+/*
+ * The handles here are the parent's: its children are not this process's, and their descriptors are closed. Their memory stays, as pointers to
+ * them may be around.
+ */
+static void forget_children(void)
+{
+    for (struct fm_process *p = handles; p != NULL; p = p->next)
+        if (atomic_load(&p->mark) == FMI_PROCESS_LIVE &&
+            atomic_load(&p->phase) != FMI_PHASE_CREATED) {
+            close(p->sentinel);
+            close(p->keeper.pidfd);
+        }
+    handles = NULL;
+    n_created = 0;
+}
+
 void fmi_family_begin(const struct fmi_person *me, const struct fmi_person *mother,
                       int mother_pidfd)
 {
-    pthread_mutex_init(&lock, NULL); /* another thread of the parent may have had it */
-    handles = NULL;
-    n_created = 0;
+    forget_children();
     self.person = *me;
     parent.person = *mother;
     parent.sentinel = mother_pidfd;
@@ -85,7 +102,7 @@ struct fm_process *fmi_family_new_handle(void)
 {
     struct fm_process *p;
     pid_t here = getpid();
-    pthread_mutex_lock(&lock);
+    fmi_forklock_acquire(&lock);
     watch_exit();
     for (p = handles; p != NULL; p = p->next)
         if (atomic_load(&p->mark) == FMI_PROCESS_DEAD && p->owner == here)
@@ -101,7 +118,7 @@ struct fm_process *fmi_family_new_handle(void)
         p->owner = here;
         atomic_store(&p->mark, FMI_PROCESS_MADE);
     }
-    pthread_mutex_unlock(&lock);
+    fmi_forklock_release(&lock);
     return p;
 }
 
@@ -111,12 +128,36 @@ static int is_running(struct fm_process *p)
            atomic_load(&p->phase) == FMI_PHASE_STARTED && fm_process_is_alive(p) == 1;
 }
 
+/* Under the lock, with which all walk the list: nobody looks at a handle that is being freed. */
+int fmi_family_remove(struct fm_process *p)
+{
+    uint64_t live = FMI_PROCESS_LIVE;
+    fmi_forklock_acquire(&lock);
+    int is_first = atomic_compare_exchange_strong(&p->mark, &live, FMI_PROCESS_MADE);
+    fmi_forklock_release(&lock);
+    return is_first;
+}
+
+int fmi_family_make_key(struct fmi_person *person)
+{
+    int rc = 0;
+    fmi_forklock_acquire(&lock);
+    if (person->key_bytes == 0) {
+        if (getrandom(person->key, NEW_KEY_BYTES, 0) == NEW_KEY_BYTES)
+            person->key_bytes = NEW_KEY_BYTES;
+        else
+            rc = fmi_error(-errno, "getrandom: %s", fm_strerror(-errno));
+    }
+    fmi_forklock_release(&lock);
+    return rc;
+}
+
 int fm_active_children(fm_process **list, int n)
 {
     int found = 0;
     if (n < 0 || (n > 0 && list == NULL))
         return fmi_error(-EINVAL, "list is NULL or n is negative");
-    pthread_mutex_lock(&lock);
+    fmi_forklock_acquire(&lock);
     for (struct fm_process *p = handles; p != NULL; p = p->next) {
         if (!is_running(p))
             continue;
@@ -124,43 +165,56 @@ int fm_active_children(fm_process **list, int n)
             list[found] = p;
         found++;
     }
-    pthread_mutex_unlock(&lock);
+    fmi_forklock_release(&lock);
     return found;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------- */
 
-static void for_each_running(void (*act)(struct fm_process *p))
+static void terminate_daemons(void)
+{
+    fmi_forklock_acquire(&lock);
+    for (struct fm_process *p = handles; p != NULL; p = p->next)
+        if (is_running(p) && p->person.is_daemon)
+            (void)fm_process_terminate(p);
+    fmi_forklock_release(&lock);
+}
+
+/* A daemon that does not go in time ignores SIGTERM, or is stopped. */
+static void kill_daemons(void)
 {
     for (struct fm_process *p = handles; p != NULL; p = p->next)
-        if (is_running(p))
-            act(p);
+        if (is_running(p) && p->person.is_daemon)
+            (void)fm_process_kill(p);
 }
 
-static void terminate_daemon(struct fm_process *p)
+/* One that runs, or NULL. */
+static struct fm_process *find_running(int is_daemon)
 {
-    if (p->person.is_daemon)
-        (void)fm_process_terminate(p);
+    for (struct fm_process *p = handles; p != NULL; p = p->next)
+        if (p->person.is_daemon == is_daemon && is_running(p))
+            return p;
+    return NULL;
 }
 
-static void await_child(struct fm_process *p)
+/* In slices: other threads may close their processes meanwhile. The end of one ends its slice. */
+static void await_all(int is_daemon, int64_t deadline_ns)
 {
-    int64_t timeout = p->person.is_daemon ? TERM_NS : FM_FOREVER;
-    int rc;
-    do
-        rc = fm_process_join(p, timeout);
-    while (rc == -EINTR);
-    if (rc != -ETIMEDOUT)
-        return;
-    (void)fm_process_kill(p); /* it ignores SIGTERM, or is stopped */
-    rc = fm_process_join(p, TERM_NS);
-    if (rc != 0)
-        fmi_log(FM_LOG_ERROR, "process %d does not end: %s", p->person.pid, fm_strerror(rc));
+    for (int is_left = 1; is_left;) {
+        fmi_forklock_acquire(&lock);
+        struct fm_process *p = find_running(is_daemon);
+        is_left = p != NULL;
+        if (is_left && fmi_now_ns() >= deadline_ns)
+            kill_daemons();
+        if (is_left && fm_process_join(p, SLICE_NS) == -EINVAL)
+            is_left = 0;
+        fmi_forklock_release(&lock);
+    }
 }
 
-/* Without the lock: no other thread starts processes while this one leaves, and a handle is never freed. */
 void fmi_family_end(void)
 {
-    for_each_running(terminate_daemon);
-    for_each_running(await_child);
+    terminate_daemons();
+    await_all(1, fmi_deadline_after(TERM_NS));
+    await_all(0, FMI_NEVER);
 }

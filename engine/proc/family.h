@@ -18,7 +18,7 @@
 
 #define FMI_PROCESS_LIVE 0x65766c636f7270ull
 #define FMI_PROCESS_DEAD 0x646561636f7270ull
-#define FMI_PROCESS_MADE 0x6564616d6f7270ull /* a handle that is being filled */
+#define FMI_PROCESS_MADE 0x6564616d6f7270ull /* a handle that is being filled, or closed */
 
 enum { FMI_KIND_CHILD = 1, FMI_KIND_SELF = 2, FMI_KIND_PARENT = 3 };
 enum { FMI_PHASE_CREATED = 1, FMI_PHASE_STARTED = 2, FMI_PHASE_ENDED = 3 };
@@ -59,6 +59,12 @@ unsigned fmi_family_next_number(void);
 
 /* A handle for a child, all 0 but for its owner. NULL: no memory. */
 struct fm_process *fmi_family_new_handle(void);
+
+/* Takes a handle from the list, for its close. 1: the caller closes it; 0: somebody else does. */
+int fmi_family_remove(struct fm_process *p);
+
+/* Makes a key if there is none, so that a process that is created later inherits it. 0; what getrandom(2) said. */
+int fmi_family_make_key(struct fmi_person *person);
 
 /* 0 if `p` is a live handle of this process; -EINVAL, FM_EFORKED. */
 int fmi_process_check(const fm_process *p);

@@ -13,12 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 enum { SPIN_NS = 20000 };
 #define START_NS FM_SECONDS(60)
 #define NOTE_NS  FM_SECONDS(5) /* for a keeper to take note of an end */
+#define SOON_NS  FM_MS(50)     /* before it is looked whether it is stopped */
+#define LOOK_NS  FM_SECONDS(1) /* no wait is longer without a look at the process */
 
 int fmi_process_check(const fm_process *p)
 {
@@ -61,28 +62,16 @@ static void name_child(fm_process *p, const char *name)
     unsigned number = fmi_family_next_number();
     snprintf(p->person.identity, sizeof p->person.identity, "%.48s%s%u", own, *own ? ":" : "",
              number);
-    if (name != NULL)
+    if (name != NULL && *name != '\0')
         set_name(p, name);
     else
         snprintf(p->person.name, sizeof p->person.name, "Process-%s", p->person.identity);
 }
 
-/* Made at the first use, so that a process that is forked later has it too. */
-static int make_key(struct fmi_person *person)
-{
-    enum { BYTES = 32 };
-    if (person->key_bytes != 0)
-        return 0;
-    if (getrandom(person->key, BYTES, 0) != BYTES)
-        return fmi_error(-errno, "getrandom: %s", fm_strerror(-errno));
-    person->key_bytes = BYTES;
-    return 0;
-}
-
 static int inherit_key(fm_process *p)
 {
     struct fmi_person *own = fmi_family_self();
-    int rc = make_key(own);
+    int rc = fmi_family_make_key(own);
     p->person.key_bytes = own->key_bytes;
     memcpy(p->person.key, own->key, sizeof p->person.key);
     return rc;
@@ -94,9 +83,10 @@ static int check_opts(const fm_process_opts *o)
         return fmi_error(-EINVAL, "daemon is %d; it may be 0 or 1", o->daemon);
     if (o->stack_bytes > PTRDIFF_MAX / 2)
         return fmi_error(-EINVAL, "stack_bytes is %zu", o->stack_bytes);
-    if (o->inner_threads < -1 || o->start_timeout < 0)
-        return fmi_error(-EINVAL,
-                         "inner_threads may be -1 or more, start_timeout may not be negative");
+    if (o->inner_threads < -1)
+        return fmi_error(-EINVAL, "inner_threads is %d; it may be -1 or more", o->inner_threads);
+    if (o->start_timeout < 0)
+        return fmi_error(-EINVAL, "start_timeout may not be negative");
     return 0;
 }
 
@@ -240,6 +230,9 @@ static int await_ready(fm_process *p, int64_t deadline_ns)
     struct fmi_process_shm *shm = p->shm;
     for (;;) {
         uint32_t seen = fmi_park_seen(&shm->events);
+        int error = atomic_load(&shm->error);
+        if (error < 0)
+            return fmi_error(error, "%s has no memory for its stack", p->person.name);
         if (atomic_load(&shm->ready) != 0 || is_over(p))
             return 0;
         if (atomic_load(&shm->life.word) != p->life_value)
@@ -262,12 +255,14 @@ static int meet(fm_process *p, int64_t deadline_ns)
         return broken(p);
     if (fd < 0)
         return fmi_error(fd, "pidfd_open: %s (see ulimit -n)", fm_strerror(fd));
-    if (!fmi_sys_is_child_of(pid, p->keeper.pid)) {
-        close(fd);
-        return broken(p);
-    }
     p->sentinel = fd;
-    int rc = await_ready(p, deadline_ns);
+    int rc = fmi_sys_is_child_of(pid, p->keeper.pid);
+    if (rc == 0)
+        rc = broken(p);
+    else if (rc < 0)
+        rc = fmi_error(rc, "/proc/%d/stat: %s", (int)pid, fm_strerror(rc));
+    else
+        rc = await_ready(p, deadline_ns);
     if (rc != 0) {
         close(fd);
         return rc;
@@ -293,13 +288,17 @@ static int start(fm_process *p)
     rc = fmi_child_await_begin(&p->keeper, &p->shm->events, &p->shm->life, deadline_ns);
     if (rc == 0)
         rc = meet(p, deadline_ns);
-    if (rc != 0)
-        fmi_child_end(&p->keeper);
+    if (rc == 0)
+        return 0;
+    fmi_child_end(&p->keeper);
+    p->shm = NULL; /* not freed: the process dies with its keeper, a moment later */
     return rc;
 }
 
 static int check_may_start(const fm_process *p)
 {
+    if (atomic_load(&p->mark) != FMI_PROCESS_LIVE)
+        return fmi_error(-EINVAL, "another thread has closed the process");
     if (fmi_worker_self() != NULL)
         return fmi_error(-EPERM, "a pool's worker may not start processes");
     if (fmi_family_self()->is_daemon)
@@ -355,7 +354,7 @@ static int take_note(fm_process *p)
     return 1;
 }
 
-static int await_end(fm_process *p, int64_t deadline_ns)
+static int await_note(fm_process *p, int64_t deadline_ns)
 {
     for (;;) {
         uint32_t seen = fmi_park_seen(&p->shm->events);
@@ -368,12 +367,39 @@ static int await_end(fm_process *p, int64_t deadline_ns)
     }
 }
 
+/* It is over, and its keeper is to say how. One that somebody has stopped is continued; one that is silent is killed, which says it, too. */
+static int get_note(fm_process *p, int64_t deadline_ns)
+{
+    static const int64_t patience_ns[] = {SOON_NS, NOTE_NS};
+    static const int signals[] = {SIGCONT, SIGKILL};
+    for (int i = 0; i < 2; i++) {
+        int64_t until = fmi_deadline_after(patience_ns[i]);
+        int rc = await_note(p, until < deadline_ns ? until : deadline_ns);
+        if (rc != -ETIMEDOUT || fmi_now_ns() >= deadline_ns)
+            return rc;
+        (void)fmi_sys_pidfd_signal(p->keeper.pidfd, signals[i]);
+    }
+    return await_note(p, deadline_ns);
+}
+
+static int await_end(fm_process *p, int64_t deadline_ns)
+{
+    for (;;) {
+        int64_t until = fmi_deadline_after(LOOK_NS);
+        int rc = await_note(p, until < deadline_ns ? until : deadline_ns);
+        if (rc == -ETIMEDOUT && is_over(p))
+            return get_note(p, deadline_ns);
+        if (rc != -ETIMEDOUT || fmi_now_ns() >= deadline_ns)
+            return rc;
+    }
+}
+
 /* Between its end and the keeper's note of it is a moment, which nobody is to see: once it is over, the note is waited for. */
 static int has_ended(fm_process *p)
 {
     if (take_note(p))
         return 1;
-    return is_over(p) && await_end(p, fmi_deadline_after(NOTE_NS)) == 0;
+    return is_over(p) && get_note(p, fmi_deadline_after(2 * NOTE_NS)) == 0;
 }
 
 static int join_parent(const fm_process *p, int64_t timeout)
@@ -446,16 +472,30 @@ int fm_process_interrupt(fm_process *p)
     return send_signal(p, SIGINT);
 }
 
+/* Not while another thread starts it. */
+static int check_closable(fm_process *p)
+{
+    pthread_mutex_lock(&p->lock);
+    int phase = atomic_load(&p->phase),
+        is_taken = phase == FMI_PHASE_CREATED && fmi_family_remove(p);
+    pthread_mutex_unlock(&p->lock);
+    if (phase == FMI_PHASE_CREATED)
+        return is_taken ? 0 : fmi_error(-EINVAL, "the process is closed already");
+    if (!has_ended(p))
+        return fmi_error(-EBUSY, "%s is alive; join it, or end it", p->person.name);
+    return fmi_family_remove(p) ? 0 : fmi_error(-EINVAL, "the process is closed already");
+}
+
 int fm_process_close(fm_process *p)
 {
     if (p == NULL)
         return 0;
     int rc = check_child(p);
+    if (rc == 0)
+        rc = check_closable(p);
     if (rc != 0)
         return rc;
     if (atomic_load(&p->phase) != FMI_PHASE_CREATED) {
-        if (!has_ended(p))
-            return fmi_error(-EBUSY, "%s is alive; join it, or end it", p->person.name);
         fmi_child_end(&p->keeper);
         close(p->sentinel);
         free_orders(p);
@@ -518,10 +558,12 @@ int fm_process_sentinel(const fm_process *p)
 int fm_process_authkey(fm_process *p, const void **key, size_t *bytes)
 {
     int rc = fmi_process_check(p);
-    if (rc == 0 && (key == NULL || bytes == NULL || p->kind == FMI_KIND_PARENT))
-        rc = fmi_error(-EINVAL, "key or bytes is NULL, or the process is the parent");
+    if (rc == 0 && (key == NULL || bytes == NULL))
+        rc = fmi_error(-EINVAL, "%s is NULL", key == NULL ? "key" : "bytes");
+    if (rc == 0 && p->kind == FMI_KIND_PARENT)
+        rc = fmi_error(-EINVAL, "the key of %s is known to itself only", p->person.name);
     if (rc == 0)
-        rc = make_key(&p->person);
+        rc = fmi_family_make_key(&p->person);
     if (rc != 0)
         return rc;
     *key = p->person.key;

@@ -9,13 +9,14 @@
  *
  *   SERVER          who dies here
  *   starting        the server: its socket ends, and fm_forkserver_start() says so. The host: the server sees its pidfd
- *   asked           the server: the socket ends before the answer. A child that was forked already is taken as it is, by its claim
- *                   (launch.h); else a new server is started, once, and asked again
+ *   asked           the server: the host sees its pidfd, or the end of the socket. The launch is revoked, so a child that was forked already exits
+ *                   (launch.h); a new server is started, once, and asked for a new launch
  *   idle            the server: the next request finds out. What it has forked lives on
  */
 #include "clock.h"
 #include "error.h"
 #include "fault.h"
+#include "forklock.h"
 #include "forksafe.h"
 #include "heap.h"
 #include "launch.h"
@@ -29,7 +30,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,57 +192,70 @@ static _Noreturn void run_server(void *names, const int *fds)
 
 static struct { /* this process's server */
     struct fmi_child child;
-    pid_t owner; /* else it is the parent's */
-    int socket;  /* -1: none */
+    _Atomic pid_t owner; /* else it is the parent's */
+    _Atomic pid_t pid;   /* of one that has answered, or 0: for those who ask without the lock */
+    int socket;          /* -1: none */
+    char *names;         /* of the libraries that it opens, for the next one, too; in the heap */
 } own = {.socket = -1};
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fmi_forklock lock = FMI_FORKLOCK;
 
-static void let_go(void)
+void fmi_forkserver_forget(void)
 {
     if (own.socket >= 0) {
         close(own.socket);
         close(own.child.pidfd);
     }
     own.socket = -1;
-}
-
-void fmi_forkserver_forget(void)
-{
-    let_go();
-    pthread_mutex_init(&lock, NULL); /* another thread of the parent may have had it */
+    own.names = NULL;
 }
 
 /* A child that the program forked by itself has its parent's server in its memory. */
-static void lock_own(void)
+static int lock_own(int64_t deadline_ns)
 {
-    pthread_mutex_lock(&lock);
-    if (own.owner != getpid())
-        let_go();
+    int rc = fmi_forklock_acquire_until(&lock, deadline_ns);
+    if (rc != 0)
+        return fmi_error(rc, "another thread waits for the forkserver, process %d", own.child.pid);
+    if (atomic_load(&own.owner) != getpid())
+        fmi_forkserver_forget();
+    return 0;
 }
 
 static void stop_server(void)
 {
-    if (own.socket < 0)
+    int socket = own.socket;
+    if (socket < 0)
         return;
-    fmi_sys_socket_end(own.socket); /* then it leaves by itself, after it has reaped whom it can */
-    own.socket = -1;
+    own.socket = -1; /* before its number may be another's: see fmi_forkserver_forget */
+    atomic_store(&own.pid, 0);
+    fmi_sys_socket_end(socket); /* then it leaves by itself, after it has reaped whom it can */
     (void)fmi_child_await(&own.child, fmi_deadline_after(STOP_NS));
     fmi_child_end(&own.child);
 }
 
 static void stop_at_exit(void)
 {
-    (void)fm_forkserver_stop();
+    if (atomic_load(&own.owner) == getpid())
+        (void)fm_forkserver_stop();
 }
 
+static int has_died(void)
+{
+    return fmi_error(FM_EBROKEN, "the forkserver, process %d, has died", own.child.pid);
+}
+
+/* Its end may not be that of the socket: a process that another thread forked meanwhile may have it, too. */
 static int receive_answer(struct answer *a, int *pidfd, int64_t deadline_ns)
 {
     int fds[FMI_SOCKET_FDS], n_fds;
-    int rc = fmi_sys_socket_receive(own.socket, a, sizeof *a, fds, &n_fds, deadline_ns);
-    if (rc == -EPIPE || rc == -ECONNRESET)
-        return fmi_error(FM_EBROKEN, "the forkserver, process %d, has died", own.child.pid);
+    int rc = fmi_sys_await_either(own.socket, own.child.pidfd, deadline_ns);
+    if (rc == 0)
+        rc = fmi_sys_socket_receive(own.socket, a, sizeof *a, fds, &n_fds, 0);
+    if (rc == -EPIPE || rc == -ECONNRESET ||
+        (rc == -ETIMEDOUT && fmi_sys_await_end(own.child.pidfd, 0) == 0))
+        return has_died();
     if (rc != 0)
-        return fmi_error(rc, "no answer of the forkserver: %s", fm_strerror(rc));
+        return fmi_error(rc, "no answer of the forkserver, process %d: %s%s", own.child.pid,
+                         fm_strerror(rc), rc == -EMFILE ? " (see ulimit -n)" : "");
     *pidfd = n_fds > 0 ? fds[0] : -1;
     return a->code == 0 ? 0 : fmi_error(a->code, "%s", a->detail);
 }
@@ -289,7 +302,7 @@ static int launch_server(char *names, int64_t deadline_ns)
                                 .fd = sockets[1],
                                 .deadline_ns = deadline_ns};
     own.socket = sockets[0]; /* first: a fork closes it as what is its parent's */
-    own.owner = getpid();
+    atomic_store(&own.owner, getpid());
     rc = fmi_launch(&own.child, &launch);
     close(sockets[1]);
     if (rc != 0) {
@@ -300,14 +313,12 @@ static int launch_server(char *names, int64_t deadline_ns)
 }
 
 /* A child that refused its launch has ended, and so has its socket: its record says why. */
-static int start_server(const char *const *preload, int64_t deadline_ns)
+static int start_server(int64_t deadline_ns)
 {
     struct answer hello;
-    char *names;
-    int ignored, rc = copy_names(&names, preload);
-    if (rc != 0)
-        return rc;
-    rc = launch_server(names, deadline_ns);
+    int ignored, rc = own.names == NULL ? copy_names(&own.names, NULL) : 0;
+    if (rc == 0)
+        rc = launch_server(own.names, deadline_ns);
     if (rc == 0) {
         rc = receive_answer(&hello, &ignored, deadline_ns);
         if (rc == FM_EBROKEN && fmi_child_await(&own.child, deadline_ns) == 0)
@@ -317,9 +328,9 @@ static int start_server(const char *const *preload, int64_t deadline_ns)
         else
             fmi_child_begun(&own.child);
     }
-    (void)fmi_heap_free(names);
     if (rc != 0)
         return rc;
+    atomic_store(&own.pid, own.child.pid);
     static int is_watched; /* it would end with the host in any case, a moment later */
     if (!is_watched)
         is_watched = atexit(stop_at_exit) == 0;
@@ -355,37 +366,44 @@ static int ask(struct fmi_child *child, const int *launch_fds, int n_launch_fds,
     if (directory >= 0)
         close(directory);
     if (rc != 0)
-        return fmi_error(FM_EBROKEN, "the forkserver, process %d, has died", own.child.pid);
+        return rc == -EPIPE || rc == -ECONNRESET
+                   ? has_died()
+                   : fmi_error(rc, "the forkserver, process %d, cannot be asked: %s", own.child.pid,
+                               fm_strerror(rc));
     rc = receive_answer(&a, &child->pidfd, deadline_ns);
-    child->pid = a.pid;
+    child->pid = rc == 0 ? a.pid : 0;
     return rc;
 }
 
-/* It died, or its answer would be taken for that of the next request. What it has forked already is the child that was asked for. */
-static int ask_another(struct fmi_child *child, const int *fds, int n_fds, int64_t deadline_ns,
-                       int why)
+/* Whoever it has forked for this launch finds it revoked. A late answer would be taken for that of the next request. */
+static int ask_another(struct fmi_child *child, const int *fds, int n_fds, int64_t deadline_ns)
 {
-    fmi_log(FM_LOG_WARNING, "%s; a new one is started when it is needed", fm_error_detail());
+    fmi_log(FM_LOG_WARNING, "%s; a new one is started", fm_error_detail());
     stop_server();
-    int rc = fmi_launch_revoke(child);
-    if (rc != 0)
-        return rc > 0 ? 0 : rc;
-    if (why != FM_EBROKEN)
-        return fmi_error(why, "no answer of the forkserver");
-    rc = start_server(NULL, deadline_ns);
+    int rc = fmi_launch_revoke(child, 1);
+    if (rc == 0)
+        rc = start_server(deadline_ns);
     return rc != 0 ? rc : ask(child, fds, n_fds, deadline_ns);
 }
 
 int fmi_forkserver_fork(struct fmi_child *child, const int *fds, int n_fds, int64_t deadline_ns)
 {
-    lock_own();
-    int rc = own.socket >= 0 ? 0 : start_server(NULL, deadline_ns);
+    int rc = lock_own(deadline_ns);
+    if (rc != 0)
+        return rc;
+    rc = own.socket >= 0 ? 0 : start_server(deadline_ns);
     if (rc == 0) {
         rc = ask(child, fds, n_fds, deadline_ns);
-        if (rc == FM_EBROKEN || rc == -ETIMEDOUT || rc == -EPROTO)
-            rc = ask_another(child, fds, n_fds, deadline_ns, rc);
+        if (rc == FM_EBROKEN)
+            rc = ask_another(child, fds, n_fds, deadline_ns);
+        if (rc != 0)
+            (void)fmi_launch_revoke(child, 0);
+        if (rc == -ETIMEDOUT || rc == -EPROTO) {
+            fmi_log(FM_LOG_WARNING, "%s; it is ended", fm_error_detail());
+            stop_server();
+        }
     }
-    pthread_mutex_unlock(&lock);
+    fmi_forklock_release(&lock);
     return rc;
 }
 
@@ -404,34 +422,46 @@ int fm_forkserver_start(const fm_forkserver_opts *opts)
         rc = fmi_error(-EINVAL, "timeout may not be negative");
     if (rc != 0)
         return rc;
-    lock_own();
-    if (is_running())
-        rc = o.preload == NULL || o.preload[0] == NULL
-                 ? 0
-                 : fmi_error(-EALREADY,
-                             "the forkserver runs already, as process %d: it opens no "
-                             "libraries any more",
-                             own.child.pid);
-    else {
+    int64_t deadline_ns = fmi_deadline_after(o.timeout > 0 ? o.timeout : START_NS);
+    int has_names = o.preload != NULL && o.preload[0] != NULL;
+    rc = lock_own(deadline_ns);
+    if (rc != 0)
+        return rc;
+    if (is_running()) {
+        if (has_names)
+            rc = fmi_error(-EALREADY,
+                           "the forkserver runs already, as process %d: it opens no "
+                           "libraries any more",
+                           own.child.pid);
+    } else {
         stop_server();
-        rc = start_server(o.preload, fmi_deadline_after(o.timeout > 0 ? o.timeout : START_NS));
+        if (has_names || own.names == NULL) {
+            (void)fmi_heap_free(own.names);
+            own.names = NULL;
+            rc = copy_names(&own.names, o.preload);
+        }
+        if (rc == 0)
+            rc = start_server(deadline_ns);
     }
-    pthread_mutex_unlock(&lock);
+    fmi_forklock_release(&lock);
     return rc;
 }
 
 int fm_forkserver_stop(void)
 {
-    lock_own();
+    int rc = lock_own(FMI_NEVER); /* whoever has it waits no longer than its own timeout */
+    if (rc != 0)
+        return rc;
     stop_server();
-    pthread_mutex_unlock(&lock);
+    (void)fmi_heap_free(own.names);
+    own.names = NULL;
+    fmi_forklock_release(&lock);
     return 0;
 }
 
+/* Without the lock, which another thread may have while it waits. */
 int fm_forkserver_pid(void)
 {
-    lock_own();
-    int pid = is_running() ? own.child.pid : 0;
-    pthread_mutex_unlock(&lock);
-    return pid;
+    int pid = atomic_load(&own.owner) == getpid() ? atomic_load(&own.pid) : 0;
+    return pid > 0 && fmi_sys_is_alive(pid) ? pid : 0;
 }

@@ -35,18 +35,13 @@ static struct { /* private to the keeper and its process */
 
 /* ---- the process ----------------------------------------------------------------------------- */
 
-static _Noreturn void leave(int status)
+static void leave(int status)
 {
     FMI_FAULT("process.leave");
     fmi_family_end();
     (void)fm_forkserver_stop(); /* its own, if it has started one */
     fflush(NULL);
     _exit(status);
-}
-
-static void leave_at_exit(int status)
-{
-    leave(status);
 }
 
 /* A terminal's Ctrl-C goes to all of its processes, and is for the program to answer; a signal that someone sends is for this one. */
@@ -90,16 +85,27 @@ static int exit_code_of(int returned)
     return 1;
 }
 
+static void become_itself(void)
+{
+    accept_interrupts();
+    fmi_family_begin(&own.self, &own.parent, own.host);
+}
+
+/* By exit(), so that what the function has left to atexit() runs whether it exits or returns. */
 static void live(void)
 {
     void *arg = (void *)(uintptr_t)own.shm->arg;
-    accept_interrupts();
-    fmi_family_begin(&own.self, &own.parent, own.host);
     FMI_FAULT("process.begin");
     await_known();
     int rc = own.shm->takes_itself ? own.function.run(fm_current_process(), arg)
                                    : own.function.target(arg);
-    leave(exit_code_of(rc));
+    exit(exit_code_of(rc));
+}
+
+static void give_up(int code)
+{
+    atomic_store(&own.shm->error, code);
+    fmi_park_wake(&own.shm->events);
 }
 
 static _Noreturn void become_process(pid_t keeper)
@@ -113,7 +119,9 @@ static _Noreturn void become_process(pid_t keeper)
                                             .stack_bytes = own.shm->stack_bytes,
                                             .fault = &own.shm->fault,
                                             .starts = 1,
-                                            .at_exit = leave_at_exit,
+                                            .at_exit = leave,
+                                            .give_up = give_up,
+                                            .become = become_itself,
                                             .live = live});
 }
 
@@ -239,7 +247,7 @@ static void publish_end(void)
     own.shm->code = end.code;
     FMI_FAULT("keeper.publish");
     atomic_store_explicit(&own.shm->state, FMI_PROCESS_ENDED,
-                          memory_order_release); /* pairs with take_note in family.c */
+                          memory_order_release); /* pairs with take_note */
     fmi_park_wake_all(&own.shm->events);         /* the process may have died as it woke someone */
 }
 

@@ -15,7 +15,7 @@
  *   NEW      -> FORKED  pid is the child   keeper, life begun    before: the host sees the keeper's pidfd, start fails; the process gets its
  *                                                                death signal. After: the same, by the life word
  *   FORKED,  `ready` = 1: it can be        the process           the keeper sees it, and wakes the host
- *            sent signals
+ *            sent signals; or `error`
  *   FORKED,  `known` = 1: the host has     host                  the keeper kills the process
  *            its pidfd; only now does it
  *            go on, and only now may it
@@ -33,7 +33,7 @@
  *     64:  life                     the keeper, the kernel
  *     88:  state, pid, how, number  the keeper
  *    128:  known                    the host
- *    136:  fault, ready             the process
+ *    136:  fault, ready, error      the process
  *    192:  orders                   the host, before the keeper is there; the keeper wipes the key
  */
 
@@ -66,6 +66,7 @@ struct fmi_process_shm {
     alignas(64) _Atomic uint32_t known;
     struct fmi_fault_shm fault;
     _Atomic uint32_t ready;
+    _Atomic int32_t error; /* why it cannot become ready */
 
     alignas(64) uint64_t arg;
     uint64_t stack_bytes;
@@ -89,7 +90,7 @@ void fmi_family_begin(const struct fmi_person *self, const struct fmi_person *pa
                       int parent_pidfd);
 /* Ends daemons and waits for the others that this process has started: before it leaves in order. */
 void fmi_family_end(void);
-/* Who this process is. */
+/* Who this process is; the pid is that of now. */
 struct fmi_person *fmi_family_self(void);
 
 #endif

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 20000, LOOK_NS = 2000000 };
+enum { SPIN_NS = 20000, LOOK_NS = 2000000 }; /* how often a wait looks at its peer */
 #define END_NS FM_SECONDS(5)
 
 /* ---- the child ------------------------------------------------------------------------------- */
@@ -29,6 +29,18 @@ _Noreturn void fmi_launch_refuse(int code)
     _exit(1);
 }
 
+static void await_confirmation(struct fmi_launch_shm *record, int host)
+{
+    while (atomic_load(&record->state) == FMI_LAUNCH_OFFERED) {
+        if (fmi_sys_await_end(host, 0) == 0)
+            _exit(1);
+        (void)fmi_sys_futex_wait(&record->state, FMI_LAUNCH_OFFERED, fmi_deadline_after(LOOK_NS));
+    }
+    if (atomic_load(&record->state) != FMI_LAUNCH_CONFIRMED)
+        _exit(1);
+    FMI_FAULT("launch.confirmed");
+}
+
 _Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_fds)
 {
     union { /* ISO C has no cast between the two */
@@ -41,10 +53,9 @@ _Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_f
         record->n_fds != (uint32_t)n_fds)
         fmi_launch_refuse(fmi_error(FM_ESTALE, "the program was started by another version of "
                                                "itself, or of libforkmap"));
-    uint64_t offered = FMI_LAUNCH_OFFERED, taken = (uint64_t)getpid() << 8 | FMI_LAUNCH_TAKEN;
-    if (!atomic_compare_exchange_strong(&record->claim, &offered, taken))
-        _exit(1); /* revoked */
-    FMI_FAULT("launch.taken");
+    await_confirmation(record, fds[FMI_LAUNCH_HOST]);
+    if (record->entry.address != 0) /* would be the host's */
+        fmi_launch_refuse(fmi_error(FM_ECORRUPT, "the launch record is overwritten"));
     int rc = fmi_function_resolve(&record->entry, &entry.object);
     if (rc != 0)
         fmi_launch_refuse(rc);
@@ -69,26 +80,32 @@ static int write_record(struct fmi_launch_shm **out, const struct fmi_launch *la
     record->layout = FMI_LAUNCH_LAYOUT;
     record->n_fds = (uint32_t)n_fds;
     record->arg = (uintptr_t)launch->arg;
-    atomic_store(&record->claim, FMI_LAUNCH_OFFERED);
+    atomic_store(&record->state, FMI_LAUNCH_OFFERED);
     return launch->method == FM_FORK ? 0
                                      : fmi_function_describe(NULL, entry.object, &record->entry);
 }
 
-int fmi_launch_revoke(struct fmi_child *child)
+int fmi_launch_revoke(struct fmi_child *child, int again)
 {
-    uint64_t claim = FMI_LAUNCH_OFFERED;
+    struct fmi_launch_shm *old = child->record;
     void *block;
-    if (!atomic_compare_exchange_strong(&child->record->claim, &claim, FMI_LAUNCH_REVOKED)) {
-        child->pid = (int)(claim >> 8);
-        child->pidfd = fmi_sys_pidfd_open(child->pid);
-        return 1;
+    child->record = NULL;
+    int rc = again ? fmi_heap_alloc(&block, sizeof *old, 0) : 0;
+    if (again && rc == 0) {
+        child->record = memcpy(block, old, sizeof *old);
+        atomic_store(&child->record->state, FMI_LAUNCH_OFFERED);
     }
-    int rc = fmi_heap_alloc(&block, sizeof *child->record, 0);
-    if (rc != 0)
-        return rc;
-    child->record = memcpy(block, child->record, sizeof *child->record);
-    atomic_store(&child->record->claim, FMI_LAUNCH_OFFERED);
-    return 0;
+    atomic_store(
+        &old->state,
+        FMI_LAUNCH_REVOKED); /* last: a waiting child exits, and may have no more to read */
+    fmi_sys_futex_wake_all(&old->state);
+    return rc;
+}
+
+static void confirm(struct fmi_child *child)
+{
+    atomic_store(&child->record->state, FMI_LAUNCH_CONFIRMED);
+    fmi_sys_futex_wake_all(&child->record->state);
 }
 
 /* Between the forks nothing of the host's may run: its signals stay blocked until the child is itself. */
@@ -114,19 +131,21 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
 }
 
 /* A child that the server forked came with its pidfd. Others are not reaped before this, so the pid is their own. */
-static int open_pidfd(struct fmi_child *child)
+static int meet(struct fmi_child *child)
 {
     struct fmi_exit ignored;
     if (child->pidfd < 0)
         child->pidfd = fmi_sys_pidfd_open(child->pid);
-    if (child->pidfd >= 0)
+    if (child->pidfd >= 0) {
+        confirm(child);
         return 0;
+    }
     if (child->pidfd == -ESRCH) /* it ended at once, and the host waits for any child */
         return fmi_child_trouble(child);
     int rc = fmi_error(child->pidfd, "pidfd_open: %s (see ulimit -n)", fm_strerror(child->pidfd));
+    (void)fmi_launch_revoke(child, 0);
     fmi_sys_kill(child->pid);
     fmi_sys_reap(child->pid, &ignored);
-    fmi_child_begun(child);
     return rc;
 }
 
@@ -151,7 +170,7 @@ int fmi_launch(struct fmi_child *child, const struct fmi_launch *launch)
     if (rc != 0)
         fmi_child_begun(child);
     close(fds[FMI_LAUNCH_HOST]);
-    return rc != 0 ? rc : open_pidfd(child);
+    return rc != 0 ? rc : meet(child);
 }
 
 void fmi_child_begun(struct fmi_child *child)
@@ -162,6 +181,8 @@ void fmi_child_begun(struct fmi_child *child)
 
 int fmi_child_trouble(struct fmi_child *child)
 {
+    if (child->record == NULL)
+        return fmi_error(FM_EBROKEN, "process %d ended as it started", child->pid);
     char detail[sizeof child->record->detail];
     /* acquire: pairs with fmi_launch_refuse */
     int code = atomic_load_explicit(&child->record->error, memory_order_acquire);
@@ -170,7 +191,10 @@ int fmi_child_trouble(struct fmi_child *child)
     fmi_child_begun(child);
     if (code < 0)
         return fmi_error(code, "%s", detail);
-    return fmi_error(FM_EBROKEN, "process %d ended before it had begun", child->pid);
+    return fmi_error(FM_EBROKEN,
+                     "process %d ended before it had begun: it was killed, or main left before it "
+                     "came to fm_init()",
+                     child->pid);
 }
 
 int fmi_child_await_begin(struct fmi_child *child, struct fmi_park_shm *events,

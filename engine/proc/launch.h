@@ -12,14 +12,15 @@
  * By fork the entry gets its argument as it is. The other two have neither the host's memory nor its addresses: the argument points into the
  * heap, and a launch record there says what to run. By all three the record is where the child says why it cannot begin.
  *
- * A LAUNCH RECORD, `claim`       who changes it              who dies here
- *   OFFERED                      host, before it asks        host: the record goes with the heap
- *   OFFERED -> TAKEN by a pid    child, CAS, before it acts  child: the host sees its pidfd, and `error` is 0
- *   OFFERED -> REVOKED           host, CAS, when the server  the server: a child that it forked may be on its way, and nobody has told the
- *                                died before it answered     host. It takes the record, and is the host's child; or finds it revoked, and exits
- *   refused: `detail`, `error`   child, then it exits        child: as above
- *   freed                        host, when the child says in its own way that it has begun, or has ended. A revoked one is never freed:
- *                                that child may yet read it
+ * A LAUNCH RECORD, `state`       who changes it                  who dies here
+ *   OFFERED                      host, before it asks            host: the child sees its pidfd, and exits
+ *   OFFERED -> CONFIRMED         host: it has the child's pidfd  host: the same
+ *   OFFERED -> REVOKED           host: it has not, and will not  -
+ *   The child waits while it is OFFERED, and touches nothing else of the host's before it is CONFIRMED. So of two children for one launch, the second
+ *   of a new server because the first one's server died before it answered, one finds a record that is revoked.
+ *   refused: `detail`, `error`   child, then it exits            child: the host sees its pidfd, and `error` is 0
+ *   freed                        host, when the child has begun, which it says in its own way, or has ended. A revoked record is never freed:
+ *                                somebody may yet read it
  *
  * Descriptors are handed over in order; the first is always a pidfd of the host, by which the child learns of its end.
  */
@@ -54,15 +55,15 @@ struct fmi_launch_shm {
     uint32_t layout;
     uint32_t n_fds;
     uint64_t arg;
-    _Atomic uint64_t claim; /* { pid:56, FMI_LAUNCH_... } */
+    _Atomic uint32_t state; /* FMI_LAUNCH_..., a futex */
     _Atomic int32_t error;  /* the child: why it cannot begin */
-    char detail[252];       /* the child, before it */
+    char detail[248];       /* the child, before it */
     struct fmi_function_shm entry;
 };
-enum { FMI_LAUNCH_OFFERED = 1, FMI_LAUNCH_TAKEN = 2, FMI_LAUNCH_REVOKED = 3 };
-static_assert(offsetof(struct fmi_launch_shm, claim) == 24, "launch: layout");
-static_assert(offsetof(struct fmi_launch_shm, error) == 32, "launch: layout");
-static_assert(offsetof(struct fmi_launch_shm, entry) == 288, "launch: layout");
+enum { FMI_LAUNCH_OFFERED = 1, FMI_LAUNCH_CONFIRMED = 2, FMI_LAUNCH_REVOKED = 3 };
+static_assert(offsetof(struct fmi_launch_shm, state) == 24, "launch: layout");
+static_assert(offsetof(struct fmi_launch_shm, error) == 28, "launch: layout");
+static_assert(offsetof(struct fmi_launch_shm, entry) == 280, "launch: layout");
 
 /* A process that was launched, in the host. */
 struct fmi_child {
@@ -96,11 +97,8 @@ int fmi_child_await(const struct fmi_child *child, int64_t deadline_ns);
 /* Kills it, reaps it and closes what is open. */
 void fmi_child_end(struct fmi_child *child);
 
-/*
- * When the server died, or does not answer, after it was asked. 1: a child has the record, and is `child` now; 0: none will: a new record is in its
- * place; -ENOMEM, -ENOSPC.
- */
-int fmi_launch_revoke(struct fmi_child *child);
+/* No child for this record will run. With `again` there is a new one in its place. 0; -ENOMEM, -ENOSPC. */
+int fmi_launch_revoke(struct fmi_child *child, int again);
 
 /* In a child that is no fork of the host: runs what the record says. Never returns. */
 _Noreturn void fmi_launch_enter(struct fmi_launch_shm *record, int *fds, int n_fds);
@@ -117,7 +115,7 @@ int fmi_spawn_is_possible(void); /* fm_init() was called */
 
 /* forkserver.c: forks what child->record says; starts the server if need be. */
 int fmi_forkserver_fork(struct fmi_child *child, const int *fds, int n_fds, int64_t deadline_ns);
-/* In a child: the server is the parent's. */
+/* In a child: the server is the parent's. Closes what there is of it. */
 void fmi_forkserver_forget(void);
 
 #endif

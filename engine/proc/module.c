@@ -17,7 +17,7 @@
 
 struct module {
     uintptr_t base, begin, end; /* load address, and the bounds of its segments */
-    int is_program;
+    int is_program, id_is_files;
     uint32_t id_bytes;
     uint8_t id[FMI_BUILD_ID_BYTES];
     char path[PATH_MAX];
@@ -61,13 +61,49 @@ static void use_file_identity(struct module *m)
                             (uint64_t)status.st_size, (uint64_t)status.st_mtim.tv_sec,
                             (uint64_t)status.st_mtim.tv_nsec};
     m->id_bytes = sizeof identity;
+    m->id_is_files = 1;
     memcpy(m->id, identity, sizeof identity);
+}
+
+/* The file that is mapped at `address`, as the kernel names it: absolute, and with " (deleted)" behind it if it has been replaced. */
+static int find_mapped_path(uintptr_t address, char path[PATH_MAX])
+{
+    char *line = NULL;
+    size_t bytes = 0;
+    int found = 0, begins_at;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && !found && getline(&line, &bytes, maps) > 0) {
+        unsigned long begin, end;
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &begin, &end, &begins_at) != 2 ||
+            address < begin || address >= end)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(path, PATH_MAX, "%s", line + begins_at);
+        found = path[0] == '/';
+    }
+    free(line);
+    if (maps != NULL)
+        fclose(maps);
+    return found;
+}
+
+/* Not by its path, since the file there may be another one by now. */
+static int is_replaced(const struct module *m)
+{
+    static const char deleted[] = " (deleted)";
+    char path[PATH_MAX];
+    size_t length, tail = sizeof deleted - 1;
+    return find_mapped_path(m->begin, path) && (length = strlen(path)) > tail &&
+           strcmp(path + length - tail, deleted) == 0;
 }
 
 static void set_path(struct module *m, const char *name)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], mapped[PATH_MAX];
     const char *given = name[0] != '\0' ? name : "/proc/self/exe";
+    if (given[0] != '/' &&
+        find_mapped_path(m->begin, mapped)) /* relative to an earlier directory */
+        given = mapped;
     if (realpath(given, path) == NULL)
         snprintf(path, sizeof path, "%s", given);
     snprintf(m->path, sizeof m->path, "%s", path);
@@ -175,9 +211,10 @@ void fmi_modules_free(struct fmi_modules *modules)
 
 int fmi_modules_in_program(const struct fmi_modules *modules, const void *function)
 {
+    if (modules == NULL || modules->n == 0)
+        return 0;
     const struct known *program = &modules->known[0]; /* dl_iterate_phdr begins with it */
-    return modules != NULL && modules->n > 0 && (uintptr_t)function >= program->begin &&
-           (uintptr_t)function < program->end;
+    return (uintptr_t)function >= program->begin && (uintptr_t)function < program->end;
 }
 
 static int read_generation(struct dl_phdr_info *info, size_t bytes, void *arg)
@@ -220,6 +257,9 @@ int fmi_function_describe(const struct fmi_modules *at_fork, const void *functio
     }
     if (m.is_program)
         return 0;
+    if (m.id_is_files && is_replaced(&m))
+        return fmi_error(FM_ESTALE, "%s has been replaced since it was opened, and has no build-id",
+                         m.path);
     if (strlen(m.path) >= sizeof out->path)
         return fmi_error(FM_ENOFUNC, "the path of the function's library is too long: %s", m.path);
     memcpy(out->path, m.path, strlen(m.path) + 1);

@@ -37,8 +37,8 @@ int fmi_modules_in_program(const struct fmi_modules *modules, const void *functi
 uint64_t fmi_modules_generation(void);
 
 /*
- * Describes `function` of this process for processes that had `at_fork` loaded; NULL: for any of this program. 0, or FM_ENOFUNC: it
- * lies in no loaded module (detail).
+ * Describes `function` of this process for processes that had `at_fork` loaded; NULL: for any of this program. 0; FM_ENOFUNC: it
+ * lies in no loaded module; FM_ESTALE: its file has no build-id and was replaced (detail).
  */
 int fmi_function_describe(const struct fmi_modules *at_fork, const void *function,
                           struct fmi_function_shm *out);

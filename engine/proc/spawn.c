@@ -13,6 +13,7 @@
 #include "forksafe.h"
 #include "heap.h"
 #include "launch.h"
+#include "memory.h"
 #include "message.h"
 #include "process.h"
 
@@ -21,12 +22,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 enum { MOST_TRIES = 8 };
 static const char option[] = "--forkmap-spawned=";
 
-static int is_initialised; /* private; children inherit it */
+static int is_initialised;                 /* private; children inherit it */
+static const size_t least_bytes = 1 << 20; /* of a heap */
 
 int fmi_spawn_is_possible(void)
 {
@@ -56,10 +59,10 @@ static int read_argument(const char *text, struct orders *o)
                &o->place.bytes, &o->record, &o->n_fds, &o->n_tries, &more) != 5)
         return -EINVAL;
     o->place.base = (char *)(uintptr_t)base;
-    if (o->n_fds < 1 || o->n_fds > FMI_LAUNCH_FDS || o->record < base ||
-        o->record - base > o->place.bytes - sizeof(struct fmi_launch_shm))
+    if (o->n_fds < 1 || o->n_fds > FMI_LAUNCH_FDS || o->place.bytes < least_bytes ||
+        o->record < base || o->record - base > o->place.bytes - sizeof(struct fmi_launch_shm))
         return -EINVAL;
-    return 0;
+    return fmi_sys_shm_is_own(o->place.fd, o->place.bytes) ? 0 : -EINVAL;
 }
 
 /* The heap is not mapped. */
@@ -104,16 +107,32 @@ static _Noreturn void become_spawned(struct orders *o, char **argv)
     fmi_launch_enter((struct fmi_launch_shm *)(uintptr_t)o->record, fds, o->n_fds);
 }
 
+/* A program that is started by a script may be given further arguments. */
+static const char *find_argument(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], option, sizeof option - 1) == 0)
+            return argv[i];
+    return NULL;
+}
+
+/*
+ * What the argument says is believed if descriptor 3 is memory without a name of this very user. A program with more rights than its caller
+ * believes nothing: it would run the caller's functions.
+ */
 int fm_init(int argc, char **argv)
 {
     struct orders orders;
     if (argv == NULL)
         return fmi_error(-EINVAL, "argv is NULL");
-    is_initialised = 1;
-    if (argc != 2 || strncmp(argv[1], option, sizeof option - 1) != 0)
+    if (getauxval(AT_SECURE) != 0)
         return 0;
-    if (read_argument(argv[1], &orders) != 0) {
-        fmi_log(FM_LOG_ERROR, "%s is not for people: forkmap starts processes with it", argv[1]);
+    is_initialised = 1;
+    const char *argument = find_argument(argc, argv);
+    if (argument == NULL)
+        return 0;
+    if (read_argument(argument, &orders) != 0) {
+        fmi_log(FM_LOG_ERROR, "%s is not for people: forkmap starts processes with it", argument);
         _exit(2);
     }
     become_spawned(&orders, argv);
@@ -157,7 +176,8 @@ int fmi_spawn(struct fmi_child *child, const struct fmi_launch *launch, const in
     int all_fds[FMI_LAUNCH_FDS + 1];
     if (!is_initialised)
         return fmi_error(FM_ENOINIT, "FM_SPAWN executes the program anew, which needs "
-                                     "fm_init(argc, argv) as the first thing in main");
+                                     "fm_init(argc, argv) as the first thing in main (and is not "
+                                     "for programs with a set-user-ID bit)");
     int rc = fmi_heap_place(&orders.place);
     if (rc != 0)
         return rc;
@@ -171,7 +191,8 @@ int fmi_spawn(struct fmi_child *child, const struct fmi_launch *launch, const in
     pid_t pid = fmi_sys_spawn(argv, environment, all_fds, n_fds + 1);
     free(environment);
     if (pid < 0)
-        return fmi_error(pid, "the program cannot be executed anew: %s", fm_strerror(pid));
+        return fmi_error(pid, "the program cannot be executed anew: %s%s", fm_strerror(pid),
+                         pid == -EMFILE ? " (see ulimit -n)" : "");
     child->pid = pid;
     return 0;
 }

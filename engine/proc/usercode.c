@@ -3,6 +3,7 @@
 #include "usercode.h"
 
 #include "error.h"
+#include "forklock.h"
 #include "forksafe.h"
 #include "launch.h"
 #include "memory.h"
@@ -11,7 +12,6 @@
 #include "topo.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -34,7 +34,7 @@ struct hook {
     void *arg;
 };
 static struct hook *_Atomic hooks; /* the latest first */
-static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+static struct fmi_forklock adding = FMI_FORKLOCK;
 
 int fm_after_fork(void (*function)(void *arg), void *arg)
 {
@@ -43,10 +43,10 @@ int fm_after_fork(void (*function)(void *arg), void *arg)
     struct hook *hook = malloc(sizeof *hook);
     if (hook == NULL)
         return -ENOMEM;
-    pthread_mutex_lock(&adding);
+    fmi_forklock_acquire(&adding);
     *hook = (struct hook){.next = atomic_load(&hooks), .function = function, .arg = arg};
     atomic_store(&hooks, hook); /* a child that is forked meanwhile has it, or has it not */
-    pthread_mutex_unlock(&adding);
+    fmi_forklock_release(&adding);
     return 0;
 }
 
@@ -95,7 +95,7 @@ static void begin(void)
     sigset_t none;
     sigemptyset(&none);
     fmi_sys_restore_signals(&none);
-    pthread_mutex_init(&adding, NULL); /* another thread of the host may have had it */
+    own.become();
     run_hooks(atomic_load(&hooks));
     own.live();
     _exit(1);
@@ -137,7 +137,12 @@ _Noreturn void fmi_usercode_run(const struct fmi_usercode *code)
     size_t bytes;
     own = *code;
     set_up();
-    if (make_stack(&stack, &bytes) != 0 || getcontext(&context) != 0)
+    int rc = make_stack(&stack, &bytes);
+    if (rc != 0) {
+        fmi_log(FM_LOG_ERROR, "no memory for a stack of %zu KiB", bytes >> 10);
+        own.give_up(rc);
+    }
+    if (rc != 0 || getcontext(&context) != 0)
         _exit(1);
     context.uc_stack.ss_sp = stack;
     context.uc_stack.ss_size = bytes;

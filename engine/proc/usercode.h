@@ -23,6 +23,8 @@ struct fmi_usercode {
     struct fmi_fault_shm *fault;
     uint32_t starts; /* goes into `fault`; a failing pin is told of the first time only */
     void (*at_exit)(int status); /* exit() was called; must _exit */
+    void (*give_up)(int code);   /* there is no memory for its stack: it ends */
+    void (*become)(void);        /* on the own stack, before the hooks */
     void (*live)(void);          /* on the own stack, with no signal blocked; must _exit */
 };
 

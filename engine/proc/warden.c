@@ -320,8 +320,9 @@ static void set_up(struct warden *w)
     }
 }
 
-_Noreturn void fmi_warden_run(const struct fmi_crew_plan *plan, const int *fds)
+_Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
 {
+    plan->host_pidfd = fds[FMI_LAUNCH_HOST];
     int host_pidfd = fds[FMI_LAUNCH_HOST], bell = fds[1];
     struct warden w = {.plan = plan, .shm = plan->shm, .host_pidfd = host_pidfd, .bell = bell};
     fmi_sys_life_begin(&w.shm->life);

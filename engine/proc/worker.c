@@ -73,6 +73,21 @@ static void leave(void)
     _exit(0);
 }
 
+/* For those who ask, it is a daemon with the key of its host. */
+static void become_itself(void)
+{
+    struct fmi_person me = self.plan->host;
+    snprintf(me.name, sizeof me.name, "fm-w%02d", self.rank);
+    me.is_daemon = 1;
+    fmi_family_begin(&me, &self.plan->host, self.plan->host_pidfd);
+}
+
+static void give_up(int code)
+{
+    atomic_store(&self.shared->stack_code, code);
+    fmi_park_wake(&self.plan->shm->events);
+}
+
 static void live(void)
 {
     FMI_FAULT("worker.initialize");
@@ -103,5 +118,7 @@ _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32
                                             .fault = &self.shared->fault,
                                             .starts = starts,
                                             .at_exit = _exit,
+                                            .give_up = give_up,
+                                            .become = become_itself,
                                             .live = live});
 }

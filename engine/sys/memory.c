@@ -3,6 +3,7 @@
 #include "memory.h"
 
 #include "cgroup.h"
+#include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@ enum { SLICE_BYTES = 64 << 20 };
 static int open_memfd(void)
 {
     int fd = memfd_create("forkmap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : fmi_sys_above_stdio(fd);
 }
 
 static int open_unlinked(void)
@@ -41,6 +42,9 @@ static int open_unlinked(void)
     if (fd < 0)
         return -errno;
     shm_unlink(name);
+    fd = fmi_sys_above_stdio(fd);
+    if (fd < 0)
+        return fd;
     if (fchmod(fd, 0600) != 0) { /* a umask of 0777 would have made the mode 0 */
         int error = errno;
         close(fd);
@@ -80,6 +84,16 @@ int fmi_sys_shm_create(int *out, int backing, size_t bytes)
     }
     *out = fd;
     return 0;
+}
+
+int fmi_sys_shm_is_own(int fd, size_t bytes)
+{
+    struct stat status;
+    enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+    int seals = fcntl(fd, F_GET_SEALS); /* a file of shm_open has none */
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+           status.st_nlink == 0 && (size_t)status.st_size == bytes &&
+           (seals < 0 || seals == F_SEAL_SEAL || (seals & SEALS) == SEALS);
 }
 
 size_t fmi_sys_file_limit(void)

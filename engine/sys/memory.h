@@ -19,6 +19,9 @@ int fmi_sys_shm_create(int *out, int backing, size_t bytes);
 int fmi_sys_shm_exists(const char *name);
 void fmi_sys_shm_unlink(const char *name);
 
+/* 1 if `fd` is such an object of `bytes`, of this user, which nobody else can have made shorter or named. */
+int fmi_sys_shm_is_own(int fd, size_t bytes);
+
 /* The largest object that RLIMIT_FSIZE lets this process make; SIZE_MAX without a limit. */
 size_t fmi_sys_file_limit(void);
 

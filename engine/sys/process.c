@@ -75,15 +75,18 @@ pid_t fmi_sys_spawn(char *const argv[], char *const environment[], const int *fd
     int copies[MOST_SPAWN_FDS];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t all;
+    sigset_t all, child;
     pid_t pid;
     if (n > MOST_SPAWN_FDS)
         return -EINVAL;
     sigfillset(&all);
+    sigemptyset(&child);
+    sigaddset(&child,
+              SIGCHLD); /* handlers go by themselves, what else is ignored stays so, as in a fork */
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attributes, &all);
-    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setsigdefault(&attributes, &child);
     posix_spawn_file_actions_init(&actions);
     int rc = add_descriptors(&actions, fds, copies, n);
     if (rc == 0)
@@ -115,15 +118,15 @@ int fmi_sys_reap(pid_t pid, struct fmi_exit *out)
     return 0;
 }
 
-int fmi_sys_await_end(int pidfd, int64_t deadline_ns)
+int fmi_sys_await_either(int fd, int other, int64_t deadline_ns)
 {
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
     for (;;) {
         int64_t left = deadline_ns == FMI_NEVER ? -1 : deadline_ns - fmi_now_ns();
         if (deadline_ns != FMI_NEVER && left < 0)
             left = 0;
-        struct timespec wait = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-        int rc = ppoll(&ended, 1, deadline_ns == FMI_NEVER ? NULL : &wait, NULL);
+        struct timespec time = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+        int rc = ppoll(wait, 2, deadline_ns == FMI_NEVER ? NULL : &time, NULL);
         if (rc > 0)
             return 0;
         if (rc == 0)
@@ -131,6 +134,11 @@ int fmi_sys_await_end(int pidfd, int64_t deadline_ns)
         if (errno != EINTR)
             return -errno;
     }
+}
+
+int fmi_sys_await_end(int pidfd, int64_t deadline_ns)
+{
+    return fmi_sys_await_either(pidfd, -1, deadline_ns); /* poll() leaves out -1 */
 }
 
 int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns)
@@ -144,10 +152,20 @@ int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns)
     return 0;
 }
 
+int fmi_sys_above_stdio(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    close(fd);
+    return higher < 0 ? -error : higher;
+}
+
 int fmi_sys_pidfd_open(pid_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* always close-on-exec */
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : fmi_sys_above_stdio(fd);
 }
 
 int fmi_sys_pidfd_signal(int pidfd, int signal)
@@ -161,29 +179,31 @@ void fmi_sys_kill(pid_t pid)
         kill(pid, SIGKILL);
 }
 
-/* Fields 4 and 9 of a stat file of /proc; field 2, a name, may hold spaces and brackets. 0, or -1. */
+/* Fields 4 and 9 of a stat file of /proc; field 2, a name, may hold spaces and brackets. 0 or -errno. */
 static int read_stat(const char *path, pid_t *parent, unsigned *flags)
 {
     char text[512];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
+        return -errno;
     ssize_t length = read(fd, text, sizeof text - 1);
     close(fd);
     if (length <= 0)
-        return -1;
+        return -ESRCH;
     text[length] = '\0';
     const char *end = strrchr(text, ')');
-    return end != NULL && sscanf(end, ") %*c %d %*d %*d %*d %*d %u", parent, flags) == 2 ? 0 : -1;
+    return end != NULL && sscanf(end, ") %*c %d %*d %*d %*d %*d %u", parent, flags) == 2 ? 0 : -EIO;
 }
 
+/* The pid of its parent; or -errno. */
 static pid_t parent_of(pid_t pid)
 {
     char path[64];
     pid_t parent;
     unsigned flags;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    return read_stat(path, &parent, &flags) == 0 ? parent : 0;
+    int rc = read_stat(path, &parent, &flags);
+    return rc == 0 ? parent : rc;
 }
 
 /* A thread that was joined is there for some microseconds more. It is past its last instruction. */
@@ -209,9 +229,20 @@ int fmi_sys_count_threads(void)
     return n > 0 ? n : 1;
 }
 
+int fmi_sys_is_alive(pid_t pid)
+{
+    int fd = fmi_sys_pidfd_open(pid);
+    if (fd < 0)
+        return fd != -ESRCH;
+    int has_ended = fmi_sys_await_end(fd, 0) == 0;
+    close(fd);
+    return !has_ended;
+}
+
 int fmi_sys_is_child_of(pid_t pid, pid_t parent)
 {
-    return parent_of(pid) == parent;
+    pid_t found = parent_of(pid);
+    return found == -ENOENT || found == -ESRCH ? 0 : found < 0 ? found : found == parent;
 }
 
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg)
@@ -328,13 +359,13 @@ int fmi_sys_signalfd(int signal)
     sigemptyset(&set);
     sigaddset(&set, signal);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : fmi_sys_above_stdio(fd);
 }
 
 int fmi_sys_eventfd(void)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : fmi_sys_above_stdio(fd);
 }
 
 void fmi_sys_eventfd_ring(int fd)

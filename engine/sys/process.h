@@ -12,7 +12,7 @@
 pid_t fmi_sys_fork(void);
 
 /*
- * Executes the program of this process anew, with argv and environment; all signals are blocked there and have their default actions. It has stdin, stdout and stderr, and
+ * Executes the program of this process anew, with argv and environment; all signals are blocked there. It has stdin, stdout and stderr, and
  * the n descriptors as FMI_SPAWN_FD, FMI_SPAWN_FD + 1, ..., and no others. Returns the pid, or -errno.
  */
 enum { FMI_SPAWN_FD = 3 };
@@ -32,6 +32,8 @@ pid_t fmi_sys_ended_child(void);
 int fmi_sys_reap(pid_t pid, struct fmi_exit *out);
 /* Waits for the end of a pidfd's process, or until any other descriptor is readable. -ETIMEDOUT; deadline [ns]. */
 int fmi_sys_await_end(int pidfd, int64_t deadline_ns);
+/* Until one of two is. */
+int fmi_sys_await_either(int fd, int other, int64_t deadline_ns);
 /* Waits for the process of a pidfd and reaps it if it is ours to reap. -ETIMEDOUT; deadline [ns]. */
 int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns);
 
@@ -40,7 +42,9 @@ int fmi_sys_pidfd_signal(int pidfd, int signal);
 /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
 void fmi_sys_kill(pid_t pid);
 
-/* 1 if `parent` is the parent of `pid`. */
+/* 1 if there is such a process, and it has not ended. */
+int fmi_sys_is_alive(pid_t pid);
+/* 1 if `parent` is the parent of `pid`, 0 if not; -EMFILE ... it cannot be told. */
 int fmi_sys_is_child_of(pid_t pid, pid_t parent);
 
 /* Sends SIGKILL to every child of this process for which keep() is 0: orphans that a subreaper inherited. */
@@ -64,6 +68,12 @@ void fmi_sys_restore_signals(const sigset_t *before);
 void fmi_sys_allow_stops(void); /* unblocks what the terminal stops a process group with */
 /* All handlers to default, what is ignored stays ignored (but SIGCHLD), SIGINT and SIGQUIT (the terminal's, for the whole group) ignored. */
 void fmi_sys_reset_signals(void);
+
+/*
+ * A host that has closed its stdin, as daemons do, gets 0 from the kernel for the next descriptor, and what is then put into a child's stdin would
+ * replace that. So the library's own are never below 3. `fd` < 0 is handed on.
+ */
+int fmi_sys_above_stdio(int fd);
 
 /* Both: fd, or -errno; non-blocking, close-on-exec. The signal must be blocked. */
 int fmi_sys_signalfd(int signal);

@@ -16,7 +16,17 @@ union control { /* aligned as the kernel wants it */
 
 int fmi_sys_socketpair(int fds[2])
 {
-    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0 ? 0 : -errno;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+        return -errno;
+    fds[0] = fmi_sys_above_stdio(fds[0]);
+    fds[1] = fmi_sys_above_stdio(fds[1]);
+    if (fds[0] >= 0 && fds[1] >= 0)
+        return 0;
+    int rc = fds[0] < 0 ? fds[0] : fds[1];
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    return rc;
 }
 
 void fmi_sys_socket_end(int socket)
@@ -46,8 +56,10 @@ int fmi_sys_socket_send(int socket, const void *bytes, size_t n_bytes, const int
     return sent < 0 ? -errno : 0;
 }
 
-static void take_fds(struct msghdr *message, int *fds, int *n_fds)
+/* 0: this process can have no more. */
+static int take_fds(struct msghdr *message, int *fds, int *n_fds)
 {
+    int has_all = 1;
     *n_fds = 0;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
          header = CMSG_NXTHDR(message, header)) {
@@ -55,14 +67,20 @@ static void take_fds(struct msghdr *message, int *fds, int *n_fds)
             continue;
         int n = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         memcpy(fds + *n_fds, CMSG_DATA(header), (size_t)n * sizeof(int));
+        for (int i = *n_fds; i < *n_fds + n; i++) {
+            fds[i] = fmi_sys_above_stdio(fds[i]);
+            has_all &= fds[i] >= 0;
+        }
         *n_fds += n;
     }
+    return has_all;
 }
 
 static void close_fds(int *fds, int *n_fds)
 {
     for (int i = 0; i < *n_fds; i++)
-        close(fds[i]);
+        if (fds[i] >= 0)
+            close(fds[i]);
     *n_fds = 0;
 }
 
@@ -85,11 +103,11 @@ int fmi_sys_socket_receive(int socket, void *bytes, size_t n_bytes, int *fds, in
     } while (got < 0 && (errno == EINTR || errno == EAGAIN));
     if (got < 0)
         return -errno;
-    take_fds(&message, fds, n_fds);
-    if (got != 0 && (size_t)got == n_bytes && (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == 0)
+    int has_all = take_fds(&message, fds, n_fds) && (message.msg_flags & MSG_CTRUNC) == 0;
+    if (got != 0 && (size_t)got == n_bytes && (message.msg_flags & MSG_TRUNC) == 0 && has_all)
         return 0;
     close_fds(fds, n_fds);
     if (got == 0)
         return -EPIPE;
-    return (message.msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : -EPROTO;
+    return has_all ? -EPROTO : -EMFILE;
 }
