@@ -72,6 +72,7 @@ module forkmap_c
     type(c_funptr) :: progress = c_null_funptr
     type(c_ptr) :: progress_arg = c_null_ptr
     integer(c_int64_t) :: progress_interval = 0
+    integer(c_int) :: on_signal = 0
   end type fm_map_opts
 
   type, bind(C) :: fm_chunk

@@ -75,6 +75,72 @@ test_timeout_does_not_count_while_the_process_group_is_stopped_by_the_terminal(v
     assert_int_equal(t_exit_code(status), 0);
 }
 
+/* ---- Ctrl-C ----------------------------------------------------------------------------------- */
+
+static void note_nothing(int number)
+{
+    (void)number;
+}
+
+static int take_a_moment(const void *item, void *result, void *arg)
+{
+    (void)item;
+    (void)result;
+    (void)arg;
+    atomic_store(&scene->item_has_begun, 1);
+    t_sleep_ms(2);
+    return 0;
+}
+
+/* The group gets SIGINT, as from a terminal: workers do not answer it. */
+static void map_in_an_interrupted_group(void *on_signal)
+{
+    fm_pool *pool;
+    fm_pool_counters counters;
+    setpgid(0, 0);
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = note_nothing}, NULL);
+    if (fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)) != 0)
+        _exit(2);
+    int rc = fm_pool_map_range(pool, take_a_moment, 0, 200, NULL,
+                               FM_MAP_OPTS(.on_signal = *(int *)on_signal, .chunk = 1));
+    if (fm_pool_stats(pool, &counters) != 0 || counters.deaths != 0 ||
+        fm_pool_map_range(pool, take_a_moment, 0, 2, NULL, NULL) != 0)
+        _exit(3);
+    fm_pool_destroy(pool);
+    fm_forkserver_stop();
+    _exit(rc == 0 ? 0 : rc == FM_ECANCELLED ? 10 : 4);
+}
+
+static int interrupt_a_map(int on_signal)
+{
+    scene = mmap(NULL, sizeof *scene, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(scene != MAP_FAILED);
+    pid_t host = t_start_child(map_in_an_interrupted_group, &on_signal);
+    for (int ms = 0; atomic_load(&scene->item_has_begun) == 0 && ms < 10000; ms++)
+        t_sleep_ms(1);
+    for (int i = 0; i < 10; i++) { /* the host may be on its way to sleep when the first comes */
+        assert_int_equal(kill(-host, SIGINT), 0);
+        t_sleep_ms(5);
+    }
+    int status = t_wait_child(host);
+    munmap(scene, sizeof *scene);
+    assert_int_equal(t_signal(status), 0);
+    return t_exit_code(status);
+}
+
+static void test_interrupt_of_the_group_ends_a_map_that_is_to_be_cancelled_by_signals(void **state)
+{
+    (void)state;
+    assert_int_equal(interrupt_a_map(FM_SIGNAL_CANCEL), 10);
+}
+
+static void test_interrupt_of_the_group_does_nothing_to_other_maps(void **state)
+{
+    (void)state;
+    assert_int_equal(interrupt_a_map(0), 0);
+    assert_int_equal(interrupt_a_map(FM_SIGNAL_WAIT), 0);
+}
+
 /* ---- what the host ignores ------------------------------------------------------------------ */
 
 static int raise_hangup(const void *item, void *result, void *arg)
@@ -224,7 +290,9 @@ static void test_timeout_holds_beside_a_factor_that_no_number_holds(void **state
     t_destroy(pool);
 }
 
-T_MAIN(T_TEST(test_timeout_does_not_count_while_the_process_group_is_stopped_by_the_terminal),
+T_MAIN(T_TEST(test_interrupt_of_the_group_ends_a_map_that_is_to_be_cancelled_by_signals),
+       T_TEST(test_interrupt_of_the_group_does_nothing_to_other_maps),
+       T_TEST(test_timeout_does_not_count_while_the_process_group_is_stopped_by_the_terminal),
        T_TEST(test_worker_ignores_the_hangup_that_the_host_ignores),
        T_TEST(test_in_place_map_refuses_a_broadcast_column_inside_its_output),
        T_TEST(test_in_place_map_takes_a_broadcast_column_from_elsewhere),

@@ -5,6 +5,8 @@
 #include "clock.h"
 #include "run.h"
 
+#include <errno.h>
+
 enum {
     EAGER_NS = 4000,      /* the host's own spin before it wakes sleepers: two wakes on one core */
     PATIENCE_NS = 1000,   /* for one worker to leave, before the caller looks at all again */
@@ -23,16 +25,20 @@ static int64_t count_done(const struct fmi_mapping *m)
     return n_done;
 }
 
+static void cancel(struct fmi_mapping *m)
+{
+    m->is_cancelled = 1;
+    fmi_job_stop_at(m->job, 0);
+}
+
 static void report_progress(struct fmi_mapping *m, int64_t now)
 {
     fm_progress p = {.n_items = m->plan.n_items,
                      .n_done = count_done(m),
                      .n_failed = atomic_load(&m->job->n_failed),
                      .seconds = (double)(now - m->begin_ns) / 1e9};
-    if (m->opts->progress(&p, m->opts->progress_arg) != 0 && !m->is_cancelled) {
-        m->is_cancelled = 1;
-        fmi_job_stop_at(m->job, 0);
-    }
+    if (m->opts->progress(&p, m->opts->progress_arg) != 0 && !m->is_cancelled)
+        cancel(m);
 }
 
 int64_t fmi_mapping_report_interval(const struct fmi_mapping *m)
@@ -98,7 +104,9 @@ static int await_done(struct fmi_mapping *m)
         rc = fmi_pool_trouble(m->pool);
         if (rc != 0)
             return rc;
-        park_until(m, seen, next_look(m));
+        if (park_until(m, seen, next_look(m)) == -EINTR && !m->is_cancelled &&
+            m->opts->on_signal == FM_SIGNAL_CANCEL)
+            cancel(m);
     }
 }
 

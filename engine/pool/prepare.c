@@ -17,6 +17,8 @@ static int check_policy(const fm_map_opts *o)
         return fmi_error(-EINVAL, "unknown on_error %d", o->on_error);
     if ((o->flags & ~FM_IN_PLACE) != 0)
         return fmi_error(-EINVAL, "unknown flags 0x%x", o->flags & ~FM_IN_PLACE);
+    if (o->on_signal < 0 || o->on_signal > FM_SIGNAL_CANCEL)
+        return fmi_error(-EINVAL, "unknown on_signal %d", o->on_signal);
     if (o->retries < 0 || o->retries > MAX_RETRIES)
         return fmi_error(-EINVAL, "retries is %d; it may be 0 .. %d", o->retries, MAX_RETRIES);
     if (o->chunk < FM_CHUNK_PYTHON)

@@ -268,9 +268,20 @@ static int meet(fm_process *p, int64_t deadline_ns)
         return rc;
     }
     p->person.pid = pid;
-    atomic_store(&p->shm->known, 1);
+    atomic_store(&p->shm->known, FMI_PROCESS_KNOWN);
     fmi_park_wake(&p->shm->events);
     return 0;
+}
+
+/* The keeper ends the process and leaves. One that does not is killed; then the process may live a moment longer, and the orders stay. */
+static void give_up(fm_process *p)
+{
+    atomic_store(&p->shm->known, FMI_PROCESS_GIVEN_UP);
+    fmi_park_wake(&p->shm->events);
+    (void)fmi_sys_pidfd_signal(p->keeper.pidfd, SIGTERM);
+    if (fmi_child_await(&p->keeper, fmi_deadline_after(NOTE_NS)) != 0)
+        p->shm = NULL;
+    fmi_child_end(&p->keeper);
 }
 
 static int start(fm_process *p)
@@ -288,10 +299,8 @@ static int start(fm_process *p)
     rc = fmi_child_await_begin(&p->keeper, &p->shm->events, &p->shm->life, deadline_ns);
     if (rc == 0)
         rc = meet(p, deadline_ns);
-    if (rc == 0)
-        return 0;
-    fmi_child_end(&p->keeper);
-    p->shm = NULL; /* not freed: the process dies with its keeper, a moment later */
+    if (rc != 0)
+        give_up(p);
     return rc;
 }
 

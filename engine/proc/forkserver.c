@@ -160,7 +160,7 @@ static int set_up(struct server *s, const char *names)
     fmi_sys_allow_stops();
     fmi_sys_forget_output();
     fmi_sys_stdin_from_null();
-    s->children = fmi_sys_signalfd(SIGCHLD);
+    s->children = fmi_sys_signalfd(SIGCHLD, SIGCHLD);
     if (s->children < 0)
         return fmi_error(s->children, "signalfd: %s", fm_strerror(s->children));
     fmi_ticks_per_ns(); /* what each child would measure and read for itself */

@@ -68,8 +68,11 @@ static void await_known(void)
     fmi_park_wake(&own.shm->events);
     for (;;) {
         uint32_t seen = fmi_park_seen(&own.shm->events);
-        if (atomic_load(&own.shm->known) != 0)
+        uint32_t known = atomic_load(&own.shm->known);
+        if (known == FMI_PROCESS_KNOWN)
             return;
+        if (known == FMI_PROCESS_GIVEN_UP)
+            _exit(1);
         fmi_park(&own.shm->events, seen, LOOK_NS / 100,
                  FMI_NEVER); /* the keeper ends this one with the host */
     }
@@ -148,7 +151,7 @@ static void set_up(void)
     fmi_sys_allow_stops();
     fmi_sys_forget_output();
     fmi_sys_stdin_from_null();
-    own.children = fmi_sys_signalfd(SIGCHLD);
+    own.children = fmi_sys_signalfd(SIGCHLD, SIGTERM);
     if (own.children < 0)
         fmi_launch_refuse(fmi_error(own.children, "signalfd: %s", fm_strerror(own.children)));
 }
@@ -174,6 +177,7 @@ static int host_has_ended(void)
     return fmi_sys_await_end(own.host, 0) == 0;
 }
 
+/* The host has ended, or has given the process up. */
 static _Noreturn void end_with_host(void)
 {
     struct fmi_exit ignored;
@@ -196,6 +200,8 @@ static void await_process(void)
         fmi_sys_drain(own.children);
         if (fmi_sys_ended_child() == own.pid)
             return;
+        if (atomic_load(&own.shm->known) == FMI_PROCESS_GIVEN_UP)
+            end_with_host();
     }
 }
 

@@ -16,16 +16,19 @@
  *                                                                death signal. After: the same, by the life word
  *   FORKED,  `ready` = 1: it can be        the process           the keeper sees it, and wakes the host
  *            sent signals; or `error`
- *   FORKED,  `known` = 1: the host has     host                  the keeper kills the process
- *            its pidfd; only now does it
- *            go on, and only now may it
- *            be reaped
+ *   FORKED,  `known` = KNOWN: the host     host                  the keeper kills the process
+ *            has its pidfd; only now does
+ *            it go on, and only now may
+ *            it be reaped
+ *   FORKED,  `known` = GIVEN_UP, and       host                  the same
+ *            SIGTERM to the keeper, which
+ *            kills the process and leaves
  *   FORKED   -> ENDED   how, number        keeper                before: the host sees the life word, the process gets its death signal, the
  *                                                                exit code is -SIGKILL
  *   the process itself may die at any time: the keeper notes it
  *
  * INVARIANTS
- *   (1) While state is FORKED and `known` is 0, pid is a child of the keeper that is not reaped: it cannot be another's.
+ *   (1) While state is FORKED and `known` is not KNOWN, pid is a child of the keeper that is not reaped: it cannot be another's.
  *   (2) how and number are constant once state is ENDED.
  *
  * Layout, in bytes                  who writes
@@ -43,6 +46,7 @@
 #include "park.h"
 
 enum { FMI_PROCESS_NEW = 1, FMI_PROCESS_FORKED = 2, FMI_PROCESS_ENDED = 3 };
+enum { FMI_PROCESS_KNOWN = 1, FMI_PROCESS_GIVEN_UP = 2 }; /* `known`; 0: not yet */
 enum { FMI_NAME_BYTES = 96, FMI_IDENTITY_BYTES = 64, FMI_KEY_BYTES = 64 };
 
 /* Who a process is. Private where it is not part of the orders. */

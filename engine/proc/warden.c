@@ -312,7 +312,7 @@ static void set_up(struct warden *w)
     fmi_sys_forget_output(); /* of other threads of the host */
     fmi_sys_stdin_from_null();
     w->wards = calloc((size_t)w->plan->n, sizeof *w->wards);
-    w->children = fmi_sys_signalfd(SIGCHLD);
+    w->children = fmi_sys_signalfd(SIGCHLD, SIGCHLD);
     w->oom_kills = fmi_sys_cgroup_oom_kills();
     if (w->wards == NULL || w->children < 0) {
         break_crew(w, w->wards == NULL ? -ENOMEM : w->children);

@@ -353,11 +353,12 @@ void fmi_sys_reset_signals(void)
     sigaction(SIGQUIT, &action, NULL);
 }
 
-int fmi_sys_signalfd(int signal)
+int fmi_sys_signalfd(int signal, int other)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal);
+    sigaddset(&set, other);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fmi_sys_above_stdio(fd);
 }

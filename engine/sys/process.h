@@ -75,8 +75,8 @@ void fmi_sys_reset_signals(void);
  */
 int fmi_sys_above_stdio(int fd);
 
-/* Both: fd, or -errno; non-blocking, close-on-exec. The signal must be blocked. */
-int fmi_sys_signalfd(int signal);
+/* Both: fd, or -errno; non-blocking, close-on-exec. The signals must be blocked; `other` may be the same. */
+int fmi_sys_signalfd(int signal, int other);
 int fmi_sys_eventfd(void);
 void fmi_sys_eventfd_ring(int fd);
 void fmi_sys_drain(int fd); /* reads whatever is there */

@@ -299,6 +299,13 @@ enum fm_on_error {
     FM_ON_ERROR_CONTINUE = 2 /**< every item is tried */
 };
 
+/** What it means when a signal handler runs in the calling thread while that waits for the map. */
+enum fm_on_signal {
+    FM_SIGNAL_WAIT = 1, /**< default: nothing; the map goes on */
+    FM_SIGNAL_CANCEL =
+        2 /**< items that run are finished, no others begin, the map returns FM_ECANCELLED */
+};
+
 /** In `status` arrays and records. */
 enum fm_item_state {
     FM_ITEM_DONE = 1,          /**< its result is right */
@@ -355,6 +362,7 @@ typedef struct fm_map_opts {
     /** Handed to `progress`. */
     void *progress_arg;
     int64_t progress_interval; /**< [ns]; 0: 100 ms */
+    int on_signal;             /**< an fm_on_signal; 0: FM_SIGNAL_WAIT */
 } fm_map_opts;
 #define FM_MAP_OPTS(...) FM_OPTS(fm_map_opts, __VA_ARGS__)
 
