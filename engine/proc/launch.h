@@ -17,7 +17,7 @@
  *   OFFERED -> CONFIRMED         host: it has the child's pidfd  host: the same
  *   OFFERED -> REVOKED           host: it has not, and will not  -
  *   The child waits while it is OFFERED, and touches nothing else of the host's before it is CONFIRMED. So of two children for one launch, the second
- *   of a new server because the first one's server died before it answered, one finds a record that is revoked.
+ *   of a new server because the first one's server died before it answered, one finds a record that is revoked. (tests/model/launch.pml)
  *   refused: `detail`, `error`   child, then it exits            child: the host sees its pidfd, and `error` is 0
  *   freed                        host, when the child has begun, which it says in its own way, or has ended. A revoked record is never freed:
  *                                somebody may yet read it

@@ -85,7 +85,8 @@ FM_API const char *fm_start_method_name(int method);
 
 /**
  * The first thing in `main` of a program that uses FM_SPAWN. In a process that was spawned it takes over and never
- * returns: what follows in `main` does not run there. Elsewhere it notes that the program can be spawned, and returns.
+ * returns: what follows in `main` does not run there. Elsewhere it notes that the program can be spawned, and returns. A program that runs
+ * with more rights than its caller (set-user-ID) cannot be spawned: there it does nothing.
  * @param argc  of main
  * @param argv  of main; not kept, not changed
  * @return 0; `-EINVAL` argv is NULL
@@ -164,7 +165,7 @@ FM_API FM_NODISCARD int fm_after_fork(void (*hook)(void *arg), void *arg);
  *     rc = fm_process_close(p);
  *
  * A process is watched by a small keeper, its parent in the eyes of the kernel: its exit code is known whatever the program
- * does with SIGCHLD and wait(2), and it ends when the program ends in any way. When a program that has started processes leaves by exit(3) or
+ * does with SIGCHLD and wait(2), and it ends when the program ends in any way (what it forks by itself, it must end by itself). When a program that has started processes leaves by exit(3) or
  * returns from main, daemons are terminated and the others are waited for. The same holds in a process that has started others. A process
  * leaves by _exit(2) after its stdio is flushed: handlers of atexit(3) that its parent registered do not run in it.
  * @{
@@ -240,9 +241,10 @@ FM_API FM_NODISCARD int fm_process_create_run(fm_process **out, fm_run_fn *run, 
  * Starts it, once. At return it runs and has a pid.
  * @param p  a process
  * @return 0; `-EALREADY` it was started before; `-EPERM` in a daemonic process or in a pool's worker; FM_ENOFUNC, FM_ESTALE its function cannot be
- *         had in the child; FM_ENOINIT (FM_SPAWN) fm_init() was not called; FM_EBROKEN the keeper ended as it started; `-ETIMEDOUT`; `-EAGAIN`,
- *         `-ENOMEM`, `-EMFILE`; `-EINVAL`; FM_EFORKED
- * State after an error: not started; it may be tried again.
+ *         had in the child; FM_ENOINIT (FM_SPAWN) fm_init() was not called; FM_EUNSAFE (FM_FORK, if `FORKMAP_FORK=strict`) this process has other
+ *         threads; FM_EBROKEN the keeper ended as it started; `-ETIMEDOUT`; `-EAGAIN`, `-ENOMEM`, `-ENOSPC`, `-EMFILE`; (FM_SPAWN) `-EEXIST` the
+ *         heap's addresses are taken in the new execution, `-EBADF` the program has closed the heap's descriptor; `-EINVAL`; FM_EFORKED
+ * State after an error: not started, nobody runs; it may be tried again.
  * Blocks / thread-safety: until it runs; any thread.
  * Source: multiprocessing.Process.start.
  */
@@ -252,7 +254,7 @@ FM_API FM_NODISCARD int fm_process_start(fm_process *p);
  * Waits until it has ended. May be repeated.
  * @param p        a process that was started; or fm_parent_process()
  * @param timeout  [ns], FM_FOREVER, FM_NOWAIT
- * @return 0 it has ended; `-ETIMEDOUT`; `-EINTR` a signal handler ran meanwhile; `-EINVAL` not started, or itself; FM_EFORKED
+ * @return 0 it has ended; `-ETIMEDOUT`; `-EINTR` a signal handler ran meanwhile (not for the parent); `-EINVAL` not started, or itself; FM_EFORKED
  * State after an error: as it was.
  * Blocks / thread-safety: until its end or the timeout; any thread, also several.
  * Source: multiprocessing.Process.join.
@@ -271,7 +273,7 @@ FM_API int fm_process_is_alive(fm_process *p);
 /**
  * Sends SIGTERM. Clean-up of the function does not run, unless it handles that signal.
  * @param p  a process that was started
- * @return 0, also if it has ended; `-EINVAL` not started; FM_EFORKED
+ * @return 0, also if it has ended; `-EINVAL` not started, or no child; `-EPERM` it has become another user's; FM_EFORKED
  * Blocks / thread-safety: never; any thread.
  * Source: multiprocessing.Process.terminate.
  */
@@ -300,8 +302,8 @@ FM_API int fm_process_interrupt(fm_process *p);
  * @param p  a process; NULL is ignored
  * @return 0; `-EBUSY` it runs; `-EINVAL` closed already, or fm_current_process(); FM_EFORKED
  * State after an error: nothing was done.
- * Undefined: using it afterwards.
- * Blocks / thread-safety: never; any thread.
+ * Undefined: using it afterwards, or in another thread meanwhile (two may close it: one of them does).
+ * Blocks / thread-safety: never, but for the moment in which its keeper takes note of the end; any thread.
  * Source: multiprocessing.Process.close.
  */
 FM_API int fm_process_close(fm_process *p);
