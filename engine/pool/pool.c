@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening, closing, terminating, joining and destroying a pool; its counters. */
 #include "clock.h"
+#include "cgroup.h"
 #include "error.h"
 #include "guarded.h"
 #include "handle.h"
@@ -132,7 +133,8 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
     };
     if (plan.first == plan.n)
         return 0;
-    fmi_ticks_per_ns(); /* measured once, before the forks */
+    fmi_ticks_per_ns(); /* measured and read once, before the forks */
+    fmi_sys_cgroup_prepare();
     int rc = pool->method == FM_FORK ? 0 : fmi_orders_write(&pool->orders, &plan, pool->block);
     if (rc != 0)
         return rc;

@@ -48,6 +48,8 @@ static _Thread_local struct {
     int is_llvm_used; /* the OpenMP of LLVM has run in this process, or in one that it was forked from */
     int n;
     struct runtime list[MAX_RUNTIMES];
+    union address mkl,
+        blis; /* wherever they are: found by name alone, and not there in most programs */
 } runtimes;
 
 /* ---- which runtimes are loaded ---- */
@@ -145,17 +147,25 @@ static void find_runtimes(void)
         dlclose(library);
     }
     free(paths);
+    runtimes.mkl.symbol = dlsym(RTLD_DEFAULT, "MKL_Set_Num_Threads");
+    runtimes.blis.symbol = dlsym(RTLD_DEFAULT, "bli_thread_set_num_threads");
     runtimes.is_known = 1;
+}
+
+void fmi_inner_threads_prepare(void)
+{
+    if (!runtimes.is_known)
+        find_runtimes();
 }
 
 /* ---- before a fork ---- */
 
-/* A pause fails inside a parallel region; the threads of the region are then counted. */
-static void end_pools(void)
+/* A pause fails inside a parallel region; the threads of the region are then counted. 1: there is no thread but the caller. */
+static int end_pools(void)
 {
     find_runtimes(); /* also for the child, if there is one thread only */
     if (fmi_sys_count_threads() == 1)
-        return;
+        return 1;
     for (int i = 0; i < runtimes.n; i++) {
         const struct runtime *runtime = &runtimes.list[i];
         if (runtime->kind == GNU_OPENMP && runtime->end.symbol != NULL)
@@ -163,6 +173,7 @@ static void end_pools(void)
         if (runtime->kind == OPENBLAS_PTHREAD)
             runtime->end.tell();
     }
+    return 0;
 }
 
 /*
@@ -213,8 +224,7 @@ int fmi_forksafe_prepare(void)
     static _Atomic int warned_pid; /* once per process: a child of the host is another one */
     char text[512];
     int mode = mode_from_environment(), has_warned = atomic_load(&warned_pid) == getpid();
-    end_pools();
-    if (mode == MODE_QUIET || (mode == MODE_WARN && has_warned))
+    if (end_pools() || mode == MODE_QUIET || (mode == MODE_WARN && has_warned))
         return 0;
     int n = count_others();
     if (n == 0)
@@ -229,8 +239,7 @@ int fmi_forksafe_prepare(void)
 
 int fmi_forksafe_is_clean(void)
 {
-    end_pools();
-    return count_others() == 0;
+    return end_pools() || count_others() == 0;
 }
 
 /* ---- in a child ---- */
@@ -295,16 +304,13 @@ void fmi_inner_threads(int n)
     if (n <= 0)
         return;
     set_variables(n);
-    if (!runtimes.is_known)
-        find_runtimes();
+    fmi_inner_threads_prepare();
     for (int i = 0; i < runtimes.n; i++)
         limit_runtime(&runtimes.list[i], n);
-    union address mkl = {.symbol = dlsym(RTLD_DEFAULT, "MKL_Set_Num_Threads")};
-    union address blis = {.symbol = dlsym(RTLD_DEFAULT, "bli_thread_set_num_threads")};
-    if (mkl.symbol != NULL)
-        mkl.set(n);
-    if (blis.symbol != NULL)
-        blis.set_long(n);
+    if (runtimes.mkl.symbol != NULL)
+        runtimes.mkl.set(n);
+    if (runtimes.blis.symbol != NULL)
+        runtimes.blis.set_long(n);
 }
 
 /* ---- after a death ---- */

@@ -38,6 +38,9 @@ int fmi_forksafe_prepare(void);
 /* 1 if a fork now is one of a process without other threads. Ends pools as fmi_forksafe_prepare() does; says nothing. */
 int fmi_forksafe_is_clean(void);
 
+/* Before the forks, in a process that is no fork of one that has prepared one: looks up runtimes, for the children. */
+void fmi_inner_threads_prepare(void);
+
 /*
  * In a child: runtimes use n threads from now on; n <= 0: leaves them as they are. Starts no thread. A runtime that is loaded later
  * reads the environment.

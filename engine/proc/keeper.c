@@ -100,6 +100,7 @@ static void live(void)
     void *arg = (void *)(uintptr_t)own.shm->arg;
     FMI_FAULT("process.begin");
     await_known();
+    fmi_sys_prefer_for_oom();
     int rc = own.shm->takes_itself ? own.function.run(fm_current_process(), arg)
                                    : own.function.target(arg);
     exit(exit_code_of(rc));

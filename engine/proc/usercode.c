@@ -124,7 +124,6 @@ static void set_up(void)
     on_exit(leave_at_exit, NULL);
     fmi_sys_set_name(own.name);
     fmi_log_set_name(own.name);
-    fmi_sys_prefer_for_oom();
     pin_to(own.cpu);
     fmi_inner_threads(own.inner_threads);
     fmi_crash_report_to(own.fault, own.starts);

@@ -28,6 +28,7 @@ enum {
     MOST_AT_ONCE = 64,
     MAX_START_DEATHS = 8, /* in a row, and two for each worker, before a crew is broken */
     RETRY_FORK_MS = 20,
+    SETTLE_MS = 1,
     GIVE_UP_FORK_MS = 5000,
 };
 #define GIVE_UP_START_NS FM_SECONDS(5)
@@ -52,6 +53,7 @@ struct warden {
     int64_t start_deaths_ns; /* when the row began */
     int64_t fork_failing_ns; /* since when; 0: it is not */
     int64_t last_tick_ns;
+    int knows_oom_kills; /* before the workers: not yet, it takes files to be read */
     uint64_t oom_kills;
 };
 
@@ -137,6 +139,8 @@ static uint32_t how_it_died(struct warden *w, int rank, const struct fmi_exit *e
     if (ward->killed_call != 0)
         return atomic_load(&w->shm->workers[rank].call) == ward->killed_call ? FMI_DEATH_TIMEOUT
                                                                              : FMI_DEATH_LATE;
+    if (!w->knows_oom_kills)
+        return FMI_DEATH_SIGNAL; /* in the first moments: nobody has filled the memory by then */
     uint64_t kills = fmi_sys_cgroup_oom_kills();
     if (kills <= w->oom_kills)
         return FMI_DEATH_SIGNAL;
@@ -297,26 +301,44 @@ static int poll_timeout_ms(const struct warden *w, int64_t tick_ns)
         return 0;
     if (w->fork_failing_ns != 0)
         return RETRY_FORK_MS;
+    if (!w->knows_oom_kills)
+        return SETTLE_MS;
     if (tick_ns <= 0)
         return -1;
     return tick_ns < 1000000 ? 1 : (int)(tick_ns / 1000000);
 }
 
+static void note_oom_kills(struct warden *w)
+{
+    w->oom_kills = fmi_sys_cgroup_oom_kills();
+    w->knows_oom_kills = 1;
+}
+
+/* What workers are to inherit. */
 static void set_up(struct warden *w)
 {
-    fmi_sys_set_name("fm-warden");
     fmi_log_set_name("warden");
-    fmi_sys_become_subreaper();
     fmi_sys_reset_signals(); /* a host that ignores SIGCHLD would have the kernel reap ours */
-    fmi_sys_allow_stops();   /* or its clock would run on while Ctrl-Z holds the workers */
     fmi_sys_forget_output(); /* of other threads of the host */
     fmi_sys_stdin_from_null();
+    fmi_inner_threads_prepare();
     w->wards = calloc((size_t)w->plan->n, sizeof *w->wards);
-    w->children = fmi_sys_signalfd(SIGCHLD, SIGCHLD);
-    w->oom_kills = fmi_sys_cgroup_oom_kills();
-    if (w->wards == NULL || w->children < 0) {
-        break_crew(w, w->wards == NULL ? -ENOMEM : w->children);
+    if (w->wards == NULL) {
+        break_crew(w, -ENOMEM);
         _exit(1);
+    }
+}
+
+/* What is its own, while the workers start. SIGCHLD is blocked: whoever has ended by then is seen. */
+static void settle(struct warden *w)
+{
+    fmi_sys_set_name("fm-warden");
+    fmi_sys_become_subreaper();
+    fmi_sys_allow_stops(); /* or its clock would run on while Ctrl-Z holds the workers */
+    w->children = fmi_sys_signalfd(SIGCHLD, SIGCHLD);
+    if (w->children < 0) {
+        break_crew(w, w->children);
+        end_everything(w, FMI_CREW_BROKEN);
     }
 }
 
@@ -325,17 +347,21 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
     plan->host_pidfd = fds[FMI_LAUNCH_HOST];
     int host_pidfd = fds[FMI_LAUNCH_HOST], bell = fds[1];
     struct warden w = {.plan = plan, .shm = plan->shm, .host_pidfd = host_pidfd, .bell = bell};
-    fmi_sys_life_begin(&w.shm->life);
-    fmi_park_wake(&w.shm->events); /* the host waits on a life that has begun */
+    fmi_sys_life_begin(
+        &w.shm->life); /* the last worker to be ready wakes the host, or the first to fail */
     set_up(&w);
     start_missing(&w);
+    settle(&w);
     for (;;) {
         int64_t tick_ns = atomic_load(&w.shm->tick_ns);
         struct pollfd wait[] = {{.fd = w.children, .events = POLLIN},
                                 {.fd = host_pidfd, .events = POLLIN},
                                 {.fd = bell, .events = POLLIN}};
-        if (poll(wait, 3, poll_timeout_ms(&w, tick_ns)) < 0 && errno != EINTR)
+        int n_ready = poll(wait, 3, poll_timeout_ms(&w, tick_ns));
+        if (n_ready < 0 && errno != EINTR)
             end_everything(&w, FMI_CREW_BROKEN);
+        if (n_ready == 0 && !w.knows_oom_kills)
+            note_oom_kills(&w);
         if (wait[1].revents != 0)
             end_everything(&w, FMI_CREW_OVER);
         fmi_sys_drain(bell);

@@ -88,15 +88,24 @@ static void give_up(int code)
     fmi_park_wake(&self.plan->shm->events);
 }
 
+/* To wake the host for each of many would take the cores from those that are still starting. */
+static void wake_when_all_are_ready(void)
+{
+    for (int rank = self.plan->first; rank < self.plan->n; rank++)
+        if (atomic_load(&self.plan->shm->workers[rank].ready) == 0)
+            return; /* that one sees this one: both have stored, then loaded, in one order */
+    fmi_park_wake(&self.plan->shm->events);
+}
+
 static void live(void)
 {
     FMI_FAULT("worker.initialize");
     if (initialize() != 0)
         _exit(1);
     FMI_FAULT("worker.ready");
-    atomic_store_explicit(&self.shared->ready, self.starts,
-                          memory_order_release); /* pairs with check_ready */
-    fmi_park_wake(&self.plan->shm->events);
+    atomic_store(&self.shared->ready, self.starts); /* seq_cst; pairs with check_ready, too */
+    wake_when_all_are_ready();
+    fmi_sys_prefer_for_oom(); /* while the host wakes */
     self.plan->work(self.rank, self.starts, self.plan->arg);
     leave();
 }

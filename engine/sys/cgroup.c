@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -405,6 +406,14 @@ int64_t fmi_sys_cgroup_memory_left(void)
     struct fmi_cgroup c;
     find_own(&c);
     return fmi_sys_cgroup_memory_left_of(&c);
+}
+
+void fmi_sys_cgroup_prepare(void)
+{
+    static _Atomic int is_done; /* twice does no harm */
+    struct fmi_cgroup c;
+    if (atomic_exchange(&is_done, 1) == 0)
+        find_own(&c);
 }
 
 uint64_t fmi_sys_cgroup_oom_kills(void)

@@ -42,6 +42,8 @@ int64_t fmi_sys_cgroup_memory_left(void);
 
 /* Processes of this group killed for want of memory, ever. 0 where nothing counts them. */
 uint64_t fmi_sys_cgroup_oom_kills(void);
+/* Finds the mounts, if that was not done: for the children of this process. */
+void fmi_sys_cgroup_prepare(void);
 
 /*
  * The same in two steps, below a directory that stands for "/" (proc/self/... and the mount points are
