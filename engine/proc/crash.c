@@ -2,11 +2,7 @@
 /* The crash handler: notes signal, address and "stack overflow", then lets the signal kill. */
 #include "crash.h"
 
-#include "memory.h"
-
 #include <signal.h>
-
-enum { HANDLER_STACK_BYTES = 64 << 10 };
 
 static struct fmi_fault_shm *reported; /* private to the process, as all here */
 static uint32_t reported_starts;
@@ -36,14 +32,11 @@ void fmi_crash_set_guard(const void *begin, const void *end)
     guard_end = end;
 }
 
-void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts)
+void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts, void *stack)
 {
-    void *stack;
     reported = fault;
     reported_starts = starts;
-    if (fmi_sys_map_private(&stack, HANDLER_STACK_BYTES) != 0)
-        return; /* without it a crash still ends the process, and the report lacks the address */
-    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = HANDLER_STACK_BYTES}, NULL);
+    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = FMI_CRASH_STACK_BYTES}, NULL);
     struct sigaction action = {.sa_sigaction = report,
                                .sa_flags =
                                    (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};

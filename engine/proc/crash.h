@@ -14,8 +14,10 @@ struct fmi_fault_shm {
     uint32_t pad;
 };
 
-/* From now on fatal signals are noted in `fault`, as of process number `starts`, on a stack of their own. */
-void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts);
+enum { FMI_CRASH_STACK_BYTES = 64 << 10 };
+
+/* From now on fatal signals are noted in `fault`, as of process number `starts`, on a stack of their own: so many bytes at `stack`. */
+void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts, void *stack);
 /* The addresses whose fault means "stack overflow". */
 void fmi_crash_set_guard(const void *begin, const void *end);
 

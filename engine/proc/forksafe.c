@@ -5,6 +5,7 @@
 #include "error.h"
 #include "memory.h"
 #include "message.h"
+#include "module.h"
 #include "process.h"
 
 #include <dlfcn.h>
@@ -45,6 +46,7 @@ struct runtime {
 /* Found before a fork, by the thread that forks, which is the one that lives on in the child. */
 static _Thread_local struct {
     int is_known;
+    uint64_t generation; /* of the loaded modules, when they were looked up */
     int is_llvm_used; /* the OpenMP of LLVM has run in this process, or in one that it was forked from */
     int n;
     struct runtime list[MAX_RUNTIMES];
@@ -129,9 +131,22 @@ static int is_llvm_registered(void)
     return fmi_sys_shm_exists(name);
 }
 
+static int has_llvm(void)
+{
+    for (int i = 0; i < runtimes.n; i++)
+        if (runtimes.list[i].kind == LLVM_OPENMP)
+            return 1;
+    return 0;
+}
+
 /* Each library is asked for its own symbols: a program may have two runtimes, and some are loaded where RTLD_DEFAULT does not look. */
 static void find_runtimes(void)
 {
+    uint64_t generation = fmi_modules_generation();
+    if (runtimes.is_known && runtimes.generation == generation) {
+        runtimes.is_llvm_used |= has_llvm() && is_llvm_registered();
+        return;
+    }
     struct paths *paths = calloc(1, sizeof *paths);
     if (paths == NULL)
         return;
@@ -149,6 +164,7 @@ static void find_runtimes(void)
     free(paths);
     runtimes.mkl.symbol = dlsym(RTLD_DEFAULT, "MKL_Set_Num_Threads");
     runtimes.blis.symbol = dlsym(RTLD_DEFAULT, "bli_thread_set_num_threads");
+    runtimes.generation = generation;
     runtimes.is_known = 1;
 }
 

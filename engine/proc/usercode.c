@@ -73,16 +73,19 @@ static size_t choose_stack_bytes(size_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
-static int make_stack(char **stack, size_t *bytes)
+/* One mapping: the crash handler's stack, the guard, the stack. */
+static int make_stacks(char **stack, size_t *bytes)
 {
     void *block;
     *bytes = choose_stack_bytes(own.stack_bytes);
-    int rc = fmi_sys_map_private(&block, GUARD_BYTES + *bytes);
+    int rc = fmi_sys_map_private(&block, FMI_CRASH_STACK_BYTES + GUARD_BYTES + *bytes);
     if (rc != 0)
         return rc;
-    fmi_sys_protect_none(block, GUARD_BYTES);
-    *stack = (char *)block + GUARD_BYTES;
-    fmi_crash_set_guard(block, *stack);
+    char *guard = (char *)block + FMI_CRASH_STACK_BYTES;
+    fmi_sys_protect_none(guard, GUARD_BYTES);
+    *stack = guard + GUARD_BYTES;
+    fmi_crash_set_guard(guard, *stack);
+    fmi_crash_report_to(own.fault, own.starts, block);
     return 0;
 }
 
@@ -126,7 +129,6 @@ static void set_up(void)
     fmi_log_set_name(own.name);
     pin_to(own.cpu);
     fmi_inner_threads(own.inner_threads);
-    fmi_crash_report_to(own.fault, own.starts);
 }
 
 _Noreturn void fmi_usercode_run(const struct fmi_usercode *code)
@@ -136,7 +138,7 @@ _Noreturn void fmi_usercode_run(const struct fmi_usercode *code)
     size_t bytes;
     own = *code;
     set_up();
-    int rc = make_stack(&stack, &bytes);
+    int rc = make_stacks(&stack, &bytes);
     if (rc != 0) {
         fmi_log(FM_LOG_ERROR, "no memory for a stack of %zu KiB", bytes >> 10);
         own.give_up(rc);
