@@ -55,6 +55,13 @@ module forkmap_c
     type(c_ptr) :: context = c_null_ptr
   end type fm_pool_opts
 
+  type, bind(C) :: fm_context
+    integer(c_size_t) :: struct_size
+    integer(c_int) :: method
+  end type fm_context
+
+  integer(c_int), parameter :: FM_FORK = 1
+
   ! fm_map_opts(chunk=100_c_int64_t, on_error=FM_ON_ERROR_CONTINUE): what is left out has its default.
   type, bind(C) :: fm_map_opts
     integer(c_size_t) :: struct_size = 0 ! is set by the maps

@@ -70,7 +70,8 @@ contains
   ! ---- life ----------------------------------------------------------------------------------------------------
 
   ! Opens a pool; without arguments one isolated worker per usable core. Workers see the program's memory (COMMON, SAVE,
-  ! module variables) as it is now, and arrays whenever they were made.
+  ! module variables) as it is now, and arrays whenever they were made. They are always forks of the program, whatever
+  ! fm_set_start_method() of C says: the address of a subroutine that is handed to map_sub means nothing elsewhere.
   subroutine open_pool(this, workers, caller, pin, initializer, finalizer, init_arg, stack_bytes, inner_threads, &
                        start_timeout, stat, errmsg)
     class(fm_pool), intent(inout) :: this
@@ -85,11 +86,14 @@ contains
     integer, intent(out), optional :: stat
     character(*), intent(inout), optional :: errmsg
     type(fm_pool_opts) :: opts
+    type(fm_context), target :: by_fork
     if (c_associated(this%handle)) then
       call fmf_refuse('this fm_pool is open already; destroy it first', 'fm_pool open', stat, errmsg)
       return
     end if
+    by_fork = fm_context(c_sizeof(by_fork), FM_FORK)
     opts%struct_size = c_sizeof(opts)
+    opts%context = c_loc(by_fork)
     if (present(workers)) opts%workers = workers
     if (present(caller)) opts%caller = caller
     if (present(pin)) opts%pin = pin

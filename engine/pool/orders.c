@@ -88,9 +88,9 @@ static const int *copy_cpus(const struct fmi_orders_shm *orders)
     return cpus;
 }
 
-void fmi_orders_obey(void *arg, const int *fds)
+void fmi_orders_obey(void *orders_shm, const int *fds)
 {
-    struct fmi_orders_shm *orders = arg;
+    struct fmi_orders_shm *orders = orders_shm;
     char *block = (char *)(uintptr_t)orders->block;
     int rc = fmi_guarded_adopt(block, orders->block_bytes);
     if (rc != 0)

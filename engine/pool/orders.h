@@ -29,6 +29,6 @@ static_assert(offsetof(struct fmi_orders_shm, host) == 48, "orders: layout");
 int fmi_orders_write(struct fmi_orders_shm **out, const struct fmi_crew_plan *plan, char *block);
 
 /* The fmi_entry of such a warden; arg: the orders. */
-void fmi_orders_obey(void *orders, const int *fds);
+void fmi_orders_obey(void *orders_shm, const int *fds);
 
 #endif

@@ -64,13 +64,12 @@ static void forget_children(void)
     n_created = 0;
 }
 
-void fmi_family_begin(const struct fmi_person *me, const struct fmi_person *mother,
-                      int mother_pidfd)
+void fmi_family_begin(const struct fmi_person *me, const struct fmi_person *host, int host_pidfd)
 {
     forget_children();
     self.person = *me;
-    parent.person = *mother;
-    parent.sentinel = mother_pidfd;
+    parent.person = *host;
+    parent.sentinel = host_pidfd;
     parent.phase = FMI_PHASE_STARTED;
     parent.mark = FMI_PROCESS_LIVE;
     parent.owner = getpid();

@@ -146,9 +146,11 @@ static void receive(const struct server *s)
 /* `names`: texts that end with an empty one. */
 static int preload(const char *names)
 {
-    for (const char *name = names; *name != '\0'; name += strlen(name) + 1)
-        if (dlopen(name, RTLD_NOW | RTLD_GLOBAL) == NULL)
+    for (const char *name = names; *name != '\0'; name += strlen(name) + 1) {
+        void *library = dlopen(name, RTLD_NOW | RTLD_GLOBAL); /* stays open */
+        if (library == NULL)
             return fmi_error(FM_ENOFUNC, "%s", dlerror());
+    }
     return 0;
 }
 
@@ -288,7 +290,7 @@ static int choose_method(void)
         "fm_forkserver_start() before they start, or fm_init(argc, argv) first in main");
 }
 
-static int launch_server(char *names, int64_t deadline_ns)
+static int launch_server(int64_t deadline_ns)
 {
     int sockets[2], method = choose_method();
     if (method < 0)
@@ -298,7 +300,7 @@ static int launch_server(char *names, int64_t deadline_ns)
         return fmi_error(rc, "socketpair: %s", fm_strerror(rc));
     struct fmi_launch launch = {.method = method,
                                 .entry = run_server,
-                                .arg = names,
+                                .arg = own.names,
                                 .fd = sockets[1],
                                 .deadline_ns = deadline_ns};
     own.socket = sockets[0]; /* first: a fork closes it as what is its parent's */
@@ -318,7 +320,7 @@ static int start_server(int64_t deadline_ns)
     struct answer hello;
     int ignored, rc = own.names == NULL ? copy_names(&own.names, NULL) : 0;
     if (rc == 0)
-        rc = launch_server(own.names, deadline_ns);
+        rc = launch_server(deadline_ns);
     if (rc == 0) {
         rc = receive_answer(&hello, &ignored, deadline_ns);
         if (rc == FM_EBROKEN && fmi_child_await(&own.child, deadline_ns) == 0)

@@ -90,8 +90,7 @@ static_assert(offsetof(struct fmi_process_shm, arg) == 192, "process: layout");
 void fmi_keeper_run(void *shm, const int *fds);
 
 /* family.c: in the process, before anything of the user's runs: who it is, and who its parent. Takes the parent's pidfd. */
-void fmi_family_begin(const struct fmi_person *self, const struct fmi_person *parent,
-                      int parent_pidfd);
+void fmi_family_begin(const struct fmi_person *me, const struct fmi_person *host, int host_pidfd);
 /* Ends daemons and waits for the others that this process has started: before it leaves in order. */
 void fmi_family_end(void);
 /* Who this process is; the pid is that of now. */

@@ -200,8 +200,8 @@ static int read_stat(const char *path, pid_t *parent, unsigned *flags)
 static pid_t parent_of(pid_t pid)
 {
     char path[64];
-    pid_t parent;
-    unsigned flags;
+    pid_t parent = 0;
+    unsigned flags = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int rc = read_stat(path, &parent, &flags);
     return rc == 0 ? parent : rc;
@@ -212,8 +212,8 @@ static int is_ending(const char *tid)
 {
     enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
     char path[64];
-    pid_t parent;
-    unsigned flags;
+    pid_t parent = 0;
+    unsigned flags = 0;
     snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
     return read_stat(path, &parent, &flags) != 0 || (flags & PF_EXITING) != 0;
 }
