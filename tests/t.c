@@ -349,6 +349,18 @@ void t_skip(const char *missing)
     abort(); /* skip() does not come back, but does not say so to the compiler */
 }
 
+void t_assert_all_gone(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+        if (t_n_children() == 0)
+            return;
+        usleep(1000);
+    }
+    fail_msg("%d processes are left after one second", t_n_children());
+}
+
 int t_method(void **state)
 {
     return (int)(intptr_t)*state;

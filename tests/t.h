@@ -77,6 +77,9 @@ void t_wait_until_asleep(_Atomic int *n_ready, int n, pid_t pid);
 /* Number of processes whose parent is the test process now, adopted ones included. */
 int t_n_children(void);
 
+/* Adopts and reaps until no process is left; fails after one second. */
+void t_assert_all_gone(void);
+
 /* An empty directory of this test, made at the first call and removed with its contents afterwards. */
 char *t_temp_dir(void);
 

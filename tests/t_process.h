@@ -2,8 +2,28 @@
 #ifndef T_PROCESS_H
 #define T_PROCESS_H
 
-/* Short hands for tests that start processes: each asserts, so none may be used in a child. */
+/* Short hands for tests that start processes. */
 #include "t_pool.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* In a host that runs in a child of the test, where no assertion may be used: says what is wrong, and leaves. */
+static inline void t_must(int rc)
+{
+    if (rc == 0)
+        return;
+    fprintf(stderr, "%s: %s\n", fm_errname(rc), fm_error_detail());
+    _exit(1);
+}
+
+/* The others assert. Runs a host in a child; it must leave with 0. */
+static inline void t_run_host(void (*host)(void *), void *arg)
+{
+    int status = t_in_child(host, arg);
+    assert_int_equal(t_signal(status), 0);
+    assert_int_equal(t_exit_code(status), 0);
+}
 
 static inline fm_context t_context(int method)
 {

@@ -30,19 +30,6 @@ static void await_mapping(struct t_victim *victim)
     assert_true(atomic_load(&victim->is_mapping));
 }
 
-/* Adopts and reaps until no process is left; fails after one second. */
-static void assert_all_gone(void)
-{
-    for (int i = 0; i < 1000; i++) {
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-        if (t_n_children() == 0)
-            return;
-        t_sleep_us(1000);
-    }
-    fail_msg("%d processes are left one second after the kill", t_n_children());
-}
-
 static void test_host_killed_in_a_map_takes_all_with_it(void **state)
 {
     (void)state;
@@ -51,7 +38,7 @@ static void test_host_killed_in_a_map_takes_all_with_it(void **state)
     await_mapping(victim);
     kill(host, SIGKILL);
     assert_int_equal(t_signal(t_wait_child(host)), SIGKILL);
-    assert_all_gone();
+    t_assert_all_gone();
 }
 
 static void test_host_killed_while_a_pool_starts_leaves_no_orphan(void **state)
@@ -64,7 +51,7 @@ static void test_host_killed_while_a_pool_starts_leaves_no_orphan(void **state)
         t_sleep_us((int64_t)t_random_below(&random, 8000)); /* a start lasts some 5 ms */
         kill(host, SIGKILL);
         t_wait_child(host);
-        assert_all_gone();
+        t_assert_all_gone();
     }
 }
 
@@ -76,7 +63,7 @@ static void test_warden_killed_in_a_map_breaks_the_pool_at_once(void **state)
     await_mapping(victim);
     kill(atomic_load(&victim->warden), SIGKILL);
     assert_int_equal(t_exit_code(t_wait_child(host)), 3); /* the map returned an error: no hang */
-    assert_all_gone();
+    t_assert_all_gone();
 }
 
 static void test_all_killed_at_once_leave_nothing(void **state)
@@ -90,7 +77,7 @@ static void test_all_killed_at_once_leave_nothing(void **state)
     for (int rank = 0; rank < 2; rank++)
         kill(atomic_load(&victim->workers[rank]), SIGKILL);
     t_wait_child(host);
-    assert_all_gone();
+    t_assert_all_gone();
 }
 
 /* One random kill of host, warden or a worker, at a random moment between the fork of the host and its 20th map or so. */
@@ -122,7 +109,7 @@ static void kill_at_random(struct t_random *random)
     kill(host, SIGKILL); /* whoever was killed before: the host ends now, and with it everything */
     int status = t_wait_child(host);
     assert_int_not_equal(t_exit_code(status), 2); /* never a wrong result */
-    assert_all_gone();
+    t_assert_all_gone();
 }
 
 static void test_200_random_kills_leave_nothing(void **state)
@@ -154,7 +141,7 @@ static void test_host_that_leaves_without_destroy_leaves_nothing(void **state)
     for (size_t i = 0; i < 3; i++) {
         int status = t_in_child(leave_without_destroy, ways[i]);
         assert_int_not_equal(t_exit_code(status), 1);
-        assert_all_gone();
+        t_assert_all_gone();
     }
 }
 
@@ -274,7 +261,7 @@ static void test_pool_can_be_opened_again_after_its_warden_was_killed(void **sta
     assert_int_equal(map_with_a_crash(pool), 0);
     assert_int_equal(fm_pool_destroy(pool), 0);
     fm_forkserver_stop();
-    assert_all_gone(); /* the first pool's workers ended with their warden; the test adopted them */
+    t_assert_all_gone(); /* the first pool's workers ended with their warden; the test adopted them */
 }
 
 static int leave_a_grandchild(const void *item, void *result, void *arg)
@@ -298,7 +285,7 @@ static void test_process_that_a_function_forked_does_not_outlive_its_worker(void
     assert_int_equal(fm_pool_map_range(pool, leave_a_grandchild, 0, 10, NULL, NULL), FM_ECRASHED);
     assert_int_equal(fm_pool_destroy(pool), 0);
     fm_forkserver_stop();
-    assert_all_gone();
+    t_assert_all_gone();
 }
 
 T_MAIN(T_EACH_METHOD(test_host_killed_in_a_map_takes_all_with_it),

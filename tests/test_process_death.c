@@ -91,18 +91,6 @@ static struct victims *new_victims(void)
     return fm_array_data(array_of_victims);
 }
 
-static void assert_all_gone(void)
-{
-    for (int i = 0; i < 1000; i++) {
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-        if (t_n_children() == 0)
-            return;
-        t_sleep_us(1000);
-    }
-    fail_msg("%d processes are left one second after the kill", t_n_children());
-}
-
 static void kill_victim(_Atomic int *victim)
 {
     int pid = atomic_exchange(victim, 0);
@@ -132,7 +120,7 @@ static void test_process_random_kills_of_everyone_leave_nothing(void **state)
         t_sleep_us((int64_t)t_random_below(&random, 3000));
         kill(host, SIGKILL);
         assert_int_equal(t_exit_code(t_wait_child(host)), -1);
-        assert_all_gone();
+        t_assert_all_gone();
         fm_array_destroy(array_of_victims);
     }
 }
@@ -152,7 +140,7 @@ static void test_process_host_goes_on_while_all_others_are_killed(void **state)
     assert_int_equal(t_exit_code(t_wait_child(host)), 0);
     assert_true(v->n_right > 0);
     assert_true(v->n_killed > 0);
-    assert_all_gone();
+    t_assert_all_gone();
     fm_array_destroy(array_of_victims);
 }
 
@@ -193,7 +181,7 @@ static void kill_at(const char *point, int start_code, int exit_code)
     t_expect(run_one(v, 8, &code), 0); /* the next one is as usual */
     assert_int_equal(code, 8);
     fm_forkserver_stop();
-    assert_all_gone(); /* who was orphaned is the test's child now */
+    t_assert_all_gone(); /* who was orphaned is the test's child now */
     fm_array_destroy(array_of_victims);
 }
 

@@ -32,22 +32,6 @@ static int wait_for_ever(void *arg)
     return 0;
 }
 
-/* In a host, where no assertion may be used. */
-static void must(int rc)
-{
-    if (rc == 0)
-        return;
-    fprintf(stderr, "%s: %s\n", fm_errname(rc), fm_error_detail());
-    _exit(1);
-}
-
-static void run_host(void (*host)(void *), void *arg)
-{
-    int status = t_in_child(host, arg);
-    assert_int_equal(t_signal(status), 0);
-    assert_int_equal(t_exit_code(status), 0);
-}
-
 /* ---- threads and handles ------------------------------------------------------------------------ */
 
 static _Atomic int is_to_end;
@@ -111,8 +95,8 @@ static void *open_and_destroy(void *arg)
     (void)arg;
     while (!is_to_end) {
         fm_pool *pool;
-        must(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 1, .caller = FM_CALLER_WORKS)));
-        must(fm_pool_destroy(pool));
+        t_must(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 1, .caller = FM_CALLER_WORKS)));
+        t_must(fm_pool_destroy(pool));
     }
     return NULL;
 }
@@ -135,12 +119,12 @@ static void open_pools_beside_a_thread(void *arg)
     for (int i = 0; i < 100; i++) {
         fm_process *p;
         int code = -1;
-        must(fm_process_create(&p, open_a_pool, NULL, 0, NULL));
-        must(fm_process_start(p));
-        must(fm_process_join(p, FM_SECONDS(10)));
-        must(fm_process_exitcode(p, &code));
-        must(code);
-        must(fm_process_close(p));
+        t_must(fm_process_create(&p, open_a_pool, NULL, 0, NULL));
+        t_must(fm_process_start(p));
+        t_must(fm_process_join(p, FM_SECONDS(10)));
+        t_must(fm_process_exitcode(p, &code));
+        t_must(code);
+        t_must(fm_process_close(p));
     }
     is_to_end = 1;
     pthread_join(thread, NULL);
@@ -149,7 +133,7 @@ static void open_pools_beside_a_thread(void *arg)
 static void test_process_by_fork_waits_for_no_lock_of_the_hosts_threads(void **state)
 {
     (void)state;
-    run_host(open_pools_beside_a_thread, NULL);
+    t_run_host(open_pools_beside_a_thread, NULL);
 }
 
 static void *wait_for_the_server(void *arg)
@@ -157,9 +141,9 @@ static void *wait_for_the_server(void *arg)
     fm_process *p;
     fm_context context;
     (void)arg;
-    must(fm_get_context(FM_FORKSERVER, &context));
-    must(fm_process_create(&p, wait_for_ever, NULL, 0,
-                           FM_PROCESS_OPTS(.context = &context, .start_timeout = FM_SECONDS(3))));
+    t_must(fm_get_context(FM_FORKSERVER, &context));
+    t_must(fm_process_create(&p, wait_for_ever, NULL, 0,
+                             FM_PROCESS_OPTS(.context = &context, .start_timeout = FM_SECONDS(3))));
     n_waiting = 1;
     (void)!fm_process_start(p); /* the server is stopped */
     return NULL;
@@ -171,7 +155,7 @@ static void fork_beside_a_waiting_thread(void *arg)
     pthread_t thread;
     int status = 0;
     (void)arg;
-    must(fm_forkserver_start(NULL));
+    t_must(fm_forkserver_start(NULL));
     kill(fm_forkserver_pid(), SIGSTOP);
     n_waiting = 0;
     pthread_create(&thread, NULL, wait_for_the_server, NULL);
@@ -193,7 +177,7 @@ static void
 test_process_fork_of_the_hosts_own_can_exit_while_a_thread_waits_for_the_server(void **state)
 {
     (void)state;
-    run_host(fork_beside_a_waiting_thread, NULL);
+    t_run_host(fork_beside_a_waiting_thread, NULL);
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------ */
@@ -206,27 +190,27 @@ static void use_without_stdio(void *method)
     int number = 5, code = -1;
     for (int fd = 0; fd < 3; fd++)
         close(fd);
-    must(fm_get_context(*(int *)method, &context));
-    must(fm_process_create(&p, return_number, &number, sizeof number,
-                           FM_PROCESS_OPTS(.context = &context)));
-    must(fm_process_start(p));
-    must(fm_process_join(p, FM_SECONDS(10)));
-    must(fm_process_exitcode(p, &code));
-    must(code - number);
-    must(fm_process_close(p));
-    must(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2, .context = &context)));
-    must(fm_pool_close(pool));
-    must(fm_pool_join(pool, FM_SECONDS(10)));
-    must(fm_pool_destroy(pool));
+    t_must(fm_get_context(*(int *)method, &context));
+    t_must(fm_process_create(&p, return_number, &number, sizeof number,
+                             FM_PROCESS_OPTS(.context = &context)));
+    t_must(fm_process_start(p));
+    t_must(fm_process_join(p, FM_SECONDS(10)));
+    t_must(fm_process_exitcode(p, &code));
+    t_must(code - number);
+    t_must(fm_process_close(p));
+    t_must(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2, .context = &context)));
+    t_must(fm_pool_close(pool));
+    t_must(fm_pool_join(pool, FM_SECONDS(10)));
+    t_must(fm_pool_destroy(pool));
     for (int fd = 0; fd < 3; fd++)
-        must(fcntl(fd, F_GETFD) >= 0);
+        t_must(fcntl(fd, F_GETFD) >= 0);
     fm_forkserver_stop();
 }
 
 static void test_process_host_without_stdin_stdout_and_stderr_can_start_them(void **state)
 {
     int method = t_method(state);
-    run_host(use_without_stdio, &method);
+    t_run_host(use_without_stdio, &method);
 }
 
 struct counted {

@@ -3,7 +3,6 @@
 #include "family.h"
 
 #include "clock.h"
-#include "crew.h"
 #include "error.h"
 #include "heap.h"
 #include "opts.h"
@@ -308,9 +307,7 @@ static int check_may_start(const fm_process *p)
 {
     if (atomic_load(&p->mark) != FMI_PROCESS_LIVE)
         return fmi_error(-EINVAL, "another thread has closed the process");
-    if (fmi_worker_self() != NULL)
-        return fmi_error(-EPERM, "a pool's worker may not start processes");
-    if (fmi_family_self()->is_daemon)
+    if (fmi_family_self()->is_daemon) /* workers are daemons, too */
         return fmi_error(-EPERM, "%s is a daemon, and may not start processes",
                          fmi_family_self()->name);
     if (atomic_load(&p->phase) != FMI_PHASE_CREATED)
