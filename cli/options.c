@@ -64,8 +64,8 @@ static const struct argp_option options[] = {
      "Worker processes, 1 to 1023 (default: the usable cores, see `forkmap topo`)", 0},
     {"caller", KEY_CALLER, "WHAT", 0,
      "sleeps: every item runs in a worker (default); works: the command takes a share itself, "
-     "which is "
-     "faster for short maps, and a crash in that share ends the command",
+     "which is faster for short maps, and a crash in that share ends the command; only: the "
+     "command does all, without workers, for gdb and valgrind",
      0},
     {"pin", KEY_PIN, "HOW", 0,
      "core (default), spread, compact or none: which core each worker gets", 0},

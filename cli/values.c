@@ -19,7 +19,7 @@ const struct fmc_word fmc_words_pin[] = {{"core", FM_PIN_CORE},
                                          {"none", FM_PIN_NONE},
                                          {NULL, 0}};
 const struct fmc_word fmc_words_caller[] = {
-    {"sleeps", FM_CALLER_SLEEPS}, {"works", FM_CALLER_WORKS}, {NULL, 0}};
+    {"sleeps", FM_CALLER_SLEEPS}, {"works", FM_CALLER_WORKS}, {"only", FM_CALLER_ONLY}, {NULL, 0}};
 const struct fmc_word fmc_words_schedule[] = {{"auto", FM_SCHEDULE_AUTO},
                                               {"static", FM_SCHEDULE_STATIC},
                                               {"dynamic", FM_SCHEDULE_DYNAMIC},

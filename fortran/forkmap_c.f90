@@ -16,7 +16,7 @@ module forkmap_c
   integer(c_int), parameter :: FM_EINVAL = -22, FM_EBUSY = -16, FM_ENOMEM = -12, FM_ETIMEDOUT = -110
 
   integer(c_int), parameter :: FM_PIN_CORE = 1, FM_PIN_SPREAD = 2, FM_PIN_COMPACT = 3, FM_PIN_NONE = 4
-  integer(c_int), parameter :: FM_CALLER_SLEEPS = 1, FM_CALLER_WORKS = 2
+  integer(c_int), parameter :: FM_CALLER_SLEEPS = 1, FM_CALLER_WORKS = 2, FM_CALLER_ONLY = 3
   integer(c_int), parameter :: FM_SCHEDULE_AUTO = 1, FM_SCHEDULE_STATIC = 2, FM_SCHEDULE_DYNAMIC = 3, &
     FM_SCHEDULE_GUIDED = 4
   integer(c_int), parameter :: FM_ON_ERROR_STOP = 1, FM_ON_ERROR_CONTINUE = 2

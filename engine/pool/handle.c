@@ -53,6 +53,8 @@ void fmi_pool_leave(fm_pool *pool)
     while (use >> 32 == FMI_PHASE_OPEN)
         if (atomic_compare_exchange_weak(&pool->use, &use, use - 1))
             return;
+    if (use >> 32 == FMI_PHASE_CLOSED && (uint32_t)use == 1)
+        fmi_pool_finalize(pool); /* before the count: then the pool may be gone */
     pthread_mutex_lock(&pool->lock);
     if ((uint32_t)atomic_fetch_sub(&pool->use, 1) == 1) {
         fmi_pool_dismiss(pool);
@@ -68,6 +70,13 @@ void fmi_pool_dismiss(fm_pool *pool)
                          FMI_COMMAND_LEAVE); /* first: the warden believes `left` only then */
     atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
     fmi_park_wake(&pool->view.shm->work);
+}
+
+void fmi_pool_finalize(fm_pool *pool)
+{
+    int (*finalizer)(int, void *) = atomic_exchange(&pool->finalizer, NULL);
+    if (finalizer != NULL)
+        (void)finalizer(0, pool->finalizer_arg);
 }
 
 int fmi_pool_is_inline(const fm_pool *pool)

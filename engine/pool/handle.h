@@ -44,9 +44,12 @@ struct fm_pool {
     uint64_t serial;       /* of the open, in this process */
     _Atomic int n_waiting; /* threads, for a job slot */
     int n_workers;
-    int caller;    /* fm_caller */
-    int has_crew;  /* not when the caller is the only worker */
-    int method;    /* fm_start_method */
+    int caller;                                    /* fm_caller */
+    int has_crew;                                  /* not when the caller is the only worker */
+    int method;                                    /* fm_start_method */
+    int is_serial;                                 /* FM_CALLER_ONLY */
+    int (*_Atomic finalizer)(int rank, void *arg); /* of a serial pool, until it has run */
+    void *finalizer_arg;
     int is_nested; /* opened by a function: its maps do not run inline there */
     struct fmi_crew crew;
     struct fmi_pool_view view;
@@ -88,6 +91,9 @@ void fmi_pool_leave(fm_pool *pool);
 
 /* Lets the workers of a closed pool leave. Once no map is inside: one that has entered is yet to publish its job. */
 void fmi_pool_dismiss(fm_pool *pool);
+
+/* The finalizer of a closed pool whose caller does all. Without the lock: it is the user's. */
+void fmi_pool_finalize(fm_pool *pool);
 
 /* 1 inside a function, in a worker or in a caller that works, for a pool that was not opened there: maps run inline. */
 int fmi_pool_is_inline(const fm_pool *pool);

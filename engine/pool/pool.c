@@ -34,7 +34,7 @@ static int check_opts(const fm_pool_opts *o)
                          o->workers, FM_MAX_WORKERS);
     if (o->pin < 0 || o->pin > FM_PIN_NONE)
         return fmi_error(-EINVAL, "unknown pin %d", o->pin);
-    if (o->caller < 0 || o->caller > FM_CALLER_WORKS)
+    if (o->caller < 0 || o->caller > FM_CALLER_ONLY)
         return fmi_error(-EINVAL, "unknown caller mode %d", o->caller);
     if (o->stack_bytes > PTRDIFF_MAX / 2)
         return fmi_error(-EINVAL, "stack_bytes is %zu", o->stack_bytes);
@@ -49,6 +49,8 @@ static int check_opts(const fm_pool_opts *o)
 static int count_workers(const fm_pool_opts *o)
 {
     fm_budget budget;
+    if (o->caller == FM_CALLER_ONLY)
+        return 1;
     return o->workers > 0 ? o->workers : fm_cpu_budget(&budget);
 }
 
@@ -67,6 +69,13 @@ static void give_caller_its_core(int *cpus, int n)
 static int choose_cpus(fm_pool *pool, const fm_pool_opts *o)
 {
     int n = pool->n_workers;
+    if (pool->is_serial) {
+        pool->cpus = malloc(sizeof *pool->cpus);
+        if (pool->cpus == NULL)
+            return -ENOMEM;
+        pool->cpus[0] = -1;
+        return 0;
+    }
     fm_place *places = calloc((size_t)n, sizeof *places);
     pool->cpus = calloc((size_t)n, sizeof *pool->cpus);
     int rc = places == NULL || pool->cpus == NULL ? -ENOMEM : fm_places(places, n, o->pin, NULL);
@@ -190,7 +199,7 @@ static void advance_phase(fm_pool *pool, int phase)
 /* Elsewhere the functions have other addresses: none is valid as it is. */
 static int choose_method(fm_pool *pool, const fm_pool_opts *o)
 {
-    int rc = pool->method = fmi_context_method(o->context);
+    int rc = pool->method = pool->is_serial ? FM_FORK : fmi_context_method(o->context);
     if (rc < 0)
         return rc;
     if (pool->method == FM_FORK)
@@ -213,12 +222,29 @@ static int copy_init_arg(fm_pool *pool, const fm_pool_opts *o)
     return rc;
 }
 
+/* A caller that is alone has the initializer and the finalizer for itself. */
+static int initialize_caller(fm_pool *pool, const fm_pool_opts *o)
+{
+    void *arg = o->init_arg_bytes > 0 ? pool->init_arg : o->init_arg;
+    if (!pool->is_serial)
+        return 0;
+    int code = o->initializer == NULL ? 0 : o->initializer(0, arg);
+    if (code != 0)
+        return fmi_error(FM_EINIT, "the initializer returned %d in the caller", code);
+    pool->finalizer_arg = arg;
+    pool->finalizer = o->finalizer;
+    return 0;
+}
+
 static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
 {
     static _Atomic uint64_t n_opened; /* private to the process */
     pool->owner = fmi_owner_become();
     pool->serial = atomic_fetch_add(&n_opened, 1) + 1;
-    pool->caller = o->caller == 0 ? FM_CALLER_SLEEPS : o->caller;
+    pool->caller = o->caller == 0                ? FM_CALLER_SLEEPS
+                   : o->caller == FM_CALLER_ONLY ? FM_CALLER_WORKS
+                                                 : o->caller;
+    pool->is_serial = o->caller == FM_CALLER_ONLY;
     pool->is_nested = fmi_runner_current() != NULL;
     set_phase(pool, FMI_PHASE_OPEN);
     int rc = pool->n_workers = count_workers(o);
@@ -234,6 +260,8 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
         rc = make_shared(pool);
     if (rc == 0)
         rc = open_crew(pool, o);
+    if (rc == 0)
+        rc = initialize_caller(pool, o);
     return rc;
 }
 
@@ -272,9 +300,12 @@ int fm_pool_close(fm_pool *pool)
         return rc;
     advance_phase(pool, FMI_PHASE_CLOSED);
     pthread_mutex_lock(&pool->lock);
-    if (fmi_pool_active(pool) == 0) /* else the last map that leaves does it */
+    int is_idle = fmi_pool_active(pool) == 0; /* else the last map that leaves does it */
+    if (is_idle)
         fmi_pool_dismiss(pool);
     pthread_mutex_unlock(&pool->lock);
+    if (is_idle)
+        fmi_pool_finalize(pool);
     return 0;
 }
 

@@ -136,7 +136,9 @@ FM_API FM_NODISCARD int fm_chunk_check(const fm_chunk *chunk, size_t in_bytes, s
 /** What the thread that maps does meanwhile. */
 enum fm_caller {
     FM_CALLER_SLEEPS = 1, /**< default: W workers; the caller is isolated from the functions */
-    FM_CALLER_WORKS = 2   /**< W - 1 workers and the caller: lowest latency, no isolation for it */
+    FM_CALLER_WORKS = 2,  /**< W - 1 workers and the caller: lowest latency, no isolation for it */
+    FM_CALLER_ONLY =
+        3 /**< no processes: the caller does all, one item after the other. For debuggers and valgrind */
 };
 
 /**
@@ -149,10 +151,10 @@ typedef struct fm_pool_opts {
     size_t struct_size;
     int workers; /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
     int pin;     /**< an fm_pin; 0: FM_PIN_CORE */
-    int caller;  /**< an fm_caller; 0: FM_CALLER_SLEEPS */
-    /** Runs in each worker, and in each replacement, before any work; non-zero: FM_EINIT. */
+    int caller; /**< an fm_caller; 0: FM_CALLER_SLEEPS. FM_CALLER_ONLY leaves out workers, pin, stack_bytes, inner_threads, context */
+    /** Runs in each worker, and in each replacement, before any work (FM_CALLER_ONLY: in the caller); non-zero: FM_EINIT. */
     int (*initializer)(int rank, void *arg);
-    /** Runs in each worker that leaves in order. */
+    /** Runs in each worker that leaves in order (FM_CALLER_ONLY: in the caller, when the pool is closed). */
     int (*finalizer)(int rank, void *arg);
     void *
         init_arg; /**< for both; as the caller's memory was at open, or a heap pointer, or init_arg_bytes */
