@@ -178,6 +178,36 @@ static void test_heap_without_free_descriptors_gives_emfile_and_works_later(void
     run_in_child(allocate_without_descriptors);
 }
 
+static void allocate_with_a_heap_of_64_mib(void *arg)
+{
+    (void)arg;
+    setenv("FORKMAP_HEAP", "100M", 1); /* halved until it fits */
+    EXPECT(expect_working_heap() == (size_t)64 * MIB);
+    EXPECT(refused((size_t)65 * MIB) == -ENOMEM);
+}
+
+static void test_heap_is_no_larger_than_the_environment_allows(void **state)
+{
+    (void)state;
+    run_in_child(allocate_with_a_heap_of_64_mib);
+}
+
+static void allocate_with_a_heap_of_no_size(void *text)
+{
+    setenv("FORKMAP_HEAP", text, 1);
+    setenv("FORKMAP_LOG", "off", 1);
+    EXPECT(expect_working_heap() > (size_t)1 << 30);
+}
+
+static void test_heap_size_that_is_none_is_not_used(void **state)
+{
+    (void)state;
+    static char *const texts[] = {
+        "", "0", "63M", "many", "1X", "4Gi", "-1G", "2T", "9999999999999999999999"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_int_equal(t_exit_code(t_in_child(allocate_with_a_heap_of_no_size, texts[i])), 0);
+}
+
 /* The descriptor of the heap whose target begins so; -1 if there is none. */
 static int fd_of(const char *target_begin)
 {
@@ -678,7 +708,9 @@ static void test_heap_write_below_the_first_allocation_dies_of_it(void **state)
     assert_int_equal(fmi_heap_free(p), 0);
 }
 
-T_MAIN(T_TEST(test_heap_file_size_limit_makes_it_smaller),
+T_MAIN(T_TEST(test_heap_is_no_larger_than_the_environment_allows),
+       T_TEST(test_heap_size_that_is_none_is_not_used),
+       T_TEST(test_heap_file_size_limit_makes_it_smaller),
        T_TEST(test_heap_tiny_file_size_limit_gives_efbig_and_no_signal),
        T_TEST(test_heap_address_limit_halves_it_until_it_fits),
        T_TEST(test_heap_tiny_address_limit_gives_enomem_with_the_remedy),

@@ -17,15 +17,16 @@
 #include <unistd.h>
 
 /* What a process tells the test: shared memory, whose address it gets in its argument. */
+struct said_arg {
+    struct said *said;
+    int number;
+};
+
 struct said {
     _Atomic int flag, pid, parent_pid, code, children;
     char name[96], parent_name[96], child_name[96], key[64];
     int64_t key_bytes;
-};
-
-struct said_arg {
-    struct said *said;
-    int number;
+    struct said_arg arg;
 };
 
 static fm_array *array_of_said;
@@ -179,7 +180,7 @@ static void test_process_gets_null_as_it_is(void **state)
 static void test_process_gets_a_heap_pointer_as_it_is(void **state)
 {
     struct said *said = new_said();
-    struct said_arg *arg = (struct said_arg *)said->key; /* any place in the heap */
+    struct said_arg *arg = &said->arg;
     *arg = (struct said_arg){said, 9};
     assert_int_equal(t_end(t_run(t_method(state), tell, arg, 0)), 0);
     assert_int_equal(said->flag, 9);

@@ -28,7 +28,7 @@ static const uintptr_t address_hints[] = {0x200000000000, 0x1000000000, 0x300000
 static const size_t largest_bytes = (size_t)1 << 40;
 static const uintptr_t outside_begin = 0x380000000000, outside_end = 0x550000000000; /* programs */
 #endif
-static const size_t smallest_bytes = (size_t)1 << 26;
+static const size_t smallest_bytes = (size_t)1 << 26, valgrind_bytes = (size_t)1 << 28;
 static const size_t warm_bytes = (size_t)1 << 30;
 
 static struct fmi_heap *this_heap; /* private: the process's view; a forked child inherits it */
@@ -132,10 +132,40 @@ static int open_sized(struct fmi_heap *heap, size_t bytes)
     return rc;
 }
 
+/* FORKMAP_HEAP=64M, 4G, ...; SIZE_MAX if it says nothing. */
+static size_t limit_from_environment(void)
+{
+    static const char units[] = "KMGT";
+    const char *text = getenv("FORKMAP_HEAP"), *unit;
+    char *end;
+    if (text == NULL || *text == '\0')
+        return SIZE_MAX;
+    unsigned long long n = strtoull(text, &end, 10);
+    int shift = 0;
+    if (*end != '\0' && (unit = strchr(units, *end)) != NULL && end[1] == '\0')
+        shift = 10 * (int)(unit - units + 1);
+    else if (*end != '\0')
+        n = 0;
+    if (n >= smallest_bytes >> shift && n <= largest_bytes >> shift)
+        return (size_t)n << shift;
+    fmi_log(FM_LOG_WARNING, "FORKMAP_HEAP=%s is no size from 64M to 1T; it is not used", text);
+    return SIZE_MAX;
+}
+
+/* At its end valgrind looks for lost blocks in all of it, and would fill the machine's memory with empty pages. */
+static size_t limit_under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    return preload != NULL && strstr(preload, "/vgpreload_") != NULL ? valgrind_bytes : SIZE_MAX;
+}
+
 static int open_largest(struct fmi_heap *heap)
 {
     size_t limit = fmi_sys_file_limit(), bytes = largest_bytes;
-    while (bytes > limit && bytes > smallest_bytes)
+    size_t wanted = limit_from_environment();
+    if (wanted == SIZE_MAX)
+        wanted = limit_under_valgrind();
+    while ((bytes > limit || bytes > wanted) && bytes > smallest_bytes)
         bytes /= 2;
     if (bytes > limit)
         return fmi_error(

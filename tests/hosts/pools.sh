@@ -3,7 +3,7 @@
 # LABELS: fork stress
 # TIMEOUT: 300
 # One promise about a host with OpenMP and OpenBLAS: pools.sh PROMISE. CMake sets HOST (the program), OPENMP
-# (gomp, omp), and MISSING (what this machine lacks to build it). Exit code 77 is a skip.
+# (gomp, omp), RUNS of the longest test, and MISSING (what this machine lacks to build it). Exit code 77 is a skip.
 set -euo pipefail
 if [ -n "$MISSING" ]; then
     echo "SKIPPED: $MISSING is missing; ./dev setup test installs it"
@@ -38,7 +38,7 @@ expect_warning_for_a_fork_of_llvm_only() {
 
 region_and_product_after_use_never_hang_by() {
     local i
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < RUNS; i++)); do
         expect 0 "$1" 2 both warm
         expect_warning_for_a_fork_of_llvm_only "$1"
     done
