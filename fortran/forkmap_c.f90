@@ -80,6 +80,7 @@ module forkmap_c
     type(c_ptr) :: progress_arg = c_null_ptr
     integer(c_int64_t) :: progress_interval = 0
     integer(c_int) :: on_signal = 0
+    integer(c_int64_t) :: seed = 0
   end type fm_map_opts
 
   type, bind(C) :: fm_chunk

@@ -49,7 +49,7 @@
 
 #define FMI_POOL_JOBS   64 /* one bit each in `used` */
 #define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull
-#define FMI_POOL_LAYOUT 2u
+#define FMI_POOL_LAYOUT 3u
 
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3 };
@@ -94,7 +94,8 @@ struct fmi_plan {
 
     uint8_t *status; /* per item, or NULL */
     int64_t status_stride;
-    char *undo; /* FM_IN_PLACE: undo_bytes for each rank */
+    char *undo;    /* FM_IN_PLACE: undo_bytes for each rank */
+    uint64_t seed; /* of fm_rng() */
 };
 
 struct fmi_job_shm {

@@ -216,6 +216,7 @@ static void set_policy(struct fmi_plan *plan, const fm_map_opts *o)
     plan->max_failures = o->max_failures;
     plan->retries = (uint32_t)o->retries;
     plan->flags = o->flags;
+    plan->seed = o->seed;
 }
 
 static int check_request(const struct fmi_request *q)

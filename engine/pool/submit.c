@@ -155,12 +155,14 @@ static void write_plan(struct fmi_mapping *m)
     struct fmi_plan *written = &m->pool->written[m->slot];
     size_t used = offsetof(struct fmi_plan, in) + sizeof m->plan.in[0] * m->plan.n_in;
     if (memcmp(written, &m->plan, used) == 0 && written->status == m->plan.status &&
-        written->status_stride == m->plan.status_stride && written->undo == m->plan.undo)
+        written->status_stride == m->plan.status_stride && written->undo == m->plan.undo &&
+        written->seed == m->plan.seed)
         return;
     memcpy(written, &m->plan, used);
     written->status = m->plan.status;
     written->status_stride = m->plan.status_stride;
     written->undo = m->plan.undo;
+    written->seed = m->plan.seed;
     memcpy(&m->job->plan, written, sizeof *written);
 }
 

@@ -365,6 +365,7 @@ typedef struct fm_map_opts {
     void *progress_arg;
     int64_t progress_interval; /**< [ns]; 0: 100 ms */
     int on_signal;             /**< an fm_on_signal; 0: FM_SIGNAL_WAIT */
+    uint64_t seed;             /**< of fm_rng(); 0 is a seed like any other */
 } fm_map_opts;
 #define FM_MAP_OPTS(...) FM_OPTS(fm_map_opts, __VA_ARGS__)
 
