@@ -16,6 +16,7 @@ enum {
     KEY_CHUNK,
     KEY_ON_ERROR,
     KEY_RETRIES,
+    KEY_SEED,
     KEY_TIMEOUT,
     KEY_TIMEOUT_FACTOR,
     KEY_MAX_FAILURES,
@@ -81,6 +82,8 @@ static const struct argp_option options[] = {
      "tried, rows of failed items are zero in OUT",
      0},
     {"retries", KEY_RETRIES, "N", 0, "Further attempts for a failed item, 0 (default) to 1000", 0},
+    {"seed", KEY_SEED, "N", 0, "Seed of the random numbers of fm_rng() in the function (default 0)",
+     0},
     {"timeout", KEY_TIMEOUT, "SECONDS", 0,
      "Time limit of one item, or of one call of a chunk function", 0},
     {"timeout-factor", KEY_TIMEOUT_FACTOR, "X", 0,
@@ -201,6 +204,9 @@ static error_t parse_policy(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_RETRIES:
         o->map.retries = (int)fmc_value_whole(state, "--retries", arg, 0, 1000);
+        return 0;
+    case KEY_SEED:
+        o->map.seed = (uint64_t)fmc_value_whole(state, "--seed", arg, 0, INT64_MAX);
         return 0;
     case KEY_TIMEOUT: /* a billion seconds are 31 years */
         o->map.item_timeout = FM_SECONDS(fmc_value_positive(state, "--timeout", arg, 1e9));
