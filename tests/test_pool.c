@@ -148,7 +148,7 @@ static void test_pool_wrong_options_are_refused(void **state)
         FM_POOL_OPTS(.workers = 1000000),
         FM_POOL_OPTS(.pin = 5),
         FM_POOL_OPTS(.pin = -1),
-        FM_POOL_OPTS(.caller = 3),
+        FM_POOL_OPTS(.caller = 4),
         FM_POOL_OPTS(.caller = -1),
         FM_POOL_OPTS(.inner_threads = -2),
         FM_POOL_OPTS(.start_timeout = -1),

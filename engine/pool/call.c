@@ -112,8 +112,9 @@ static int call_item(struct fmi_runner *r, int64_t item)
     int n = plan->n_in == 0 ? 1 : plan->n_in;
     for (int k = 0; k < n; k++)
         rows[k] = row_of(r, k, item, &number);
-    int code = plan->kind == FMI_FN_STAR ? ((fm_star_fn *)r->fn)(rows, result, plan->arg)
-                                         : ((fm_item_fn *)r->fn)(rows[0], result, plan->arg);
+    int code = plan->kind == FMI_FN_STAR   ? ((fm_star_fn *)r->fn)(rows, result, plan->arg)
+               : plan->kind == FMI_FN_TASK ? ((fm_task_fn *)r->fn)(plan->arg, result)
+                                           : ((fm_item_fn *)r->fn)(rows[0], result, plan->arg);
     if (code == 0 && out_has_gaps)
         fmi_row_scatter(&r->views[FM_MAX_COLUMNS], item, result);
     return code;

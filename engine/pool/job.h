@@ -52,7 +52,7 @@
 #define FMI_POOL_LAYOUT 3u
 
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
-enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3 };
+enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3, FMI_FN_TASK = 4 };
 enum { FMI_WANT_AUTO = 0, FMI_WANT_ALL = UINT32_MAX }; /* plan.want; else a number of grains */
 enum { FMI_SPIN_NS = 50000 }; /* an idle worker spins as long as a wake would cost, then sleeps */
 enum { FMI_ARG_BYTES = 192 }; /* arguments up to this lie in the job itself */

@@ -218,6 +218,26 @@ int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *colu
     return starmap(pool, FMI_FN_CHUNK, (fmi_any_fn *)fn, columns, n, out, opts);
 }
 
+int fm_pool_apply(fm_pool *pool, fm_task_fn *fn, const void *arg, size_t arg_bytes, void *result,
+                  size_t result_bytes)
+{
+    const int64_t shape[] = {1, (int64_t)result_bytes};
+    fm_array *out = NULL;
+    if ((result == NULL && result_bytes > 0) || result_bytes > INT64_MAX)
+        return fmi_error(-EINVAL, "result is NULL, or of %zu bytes", result_bytes);
+    int rc = result_bytes == 0 ? 0 : fm_array_zeros(&out, FM_U8, 2, shape);
+    if (rc != 0)
+        return rc;
+    struct fmi_request request = {
+        .kind = FMI_FN_TASK, .fn = (fmi_any_fn *)fn, .end = 1, .out = out};
+    rc = enter_map(pool, &request,
+                   FM_MAP_OPTS(.arg = (void *)arg, .arg_bytes = arg_bytes, .chunk = 1));
+    if (rc == 0 && out != NULL)
+        memcpy(result, fm_array_data(out), result_bytes);
+    fm_array_destroy(out);
+    return rc;
+}
+
 int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n)
 {
     int rc = fmi_pool_is_inline(pool) ? 0 : fmi_pool_check(pool);

@@ -71,6 +71,13 @@ typedef int fm_star_fn(const void *const items[], void *result, void *arg);
 typedef int fm_chunk_fn(const fm_chunk *chunk, void *arg);
 
 /**
+ * Task function, of fm_pool_apply(): one call, one result. Returns 0, or any other value to fail.
+ * @param arg     as fm_pool_apply() got it, or its copy
+ * @param result  to be written whole, zeroed before the first attempt; NULL without a result
+ */
+typedef int fm_task_fn(const void *arg, void *result);
+
+/**
  * Whether a chunk's rows are what a function takes that reads one value per row and writes another.
  * @param chunk      as the function got it
  * @param in_bytes   [bytes] of the value in column 0
@@ -475,6 +482,23 @@ FM_API FM_NODISCARD int fm_pool_starmap(fm_pool *pool, fm_star_fn *fn, fm_array 
 FM_API FM_NODISCARD int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn,
                                                fm_array *const *columns, int n, fm_array *out,
                                                const fm_map_opts *opts);
+
+/**
+ * Calls a function once, in one worker, and waits for it. (A caller that works may call it itself.)
+ * @param pool          an open pool
+ * @param fn            of any loaded module
+ * @param arg           arg_bytes > 0: copied. 0: handed on as it is, as `arg` of fm_map_opts
+ * @param arg_bytes     [bytes]
+ * @param result        gets the result; may be NULL when result_bytes is 0
+ * @param result_bytes  [bytes]
+ * @return as fm_pool_map() with one item: 0; FM_ETASK the function returned non-zero; FM_ECRASHED its worker died; FM_EOOM ...
+ *         (fm_pool_failures() has the record, of item 0); `-EINVAL` NULL
+ * State after an error: the result is as it was.
+ * Blocks / thread-safety: until the function has ended; several threads may call on one pool. Inside a function it is called there.
+ * Source: multiprocessing.Pool.apply.
+ */
+FM_API FM_NODISCARD int fm_pool_apply(fm_pool *pool, fm_task_fn *fn, const void *arg,
+                                      size_t arg_bytes, void *result, size_t result_bytes);
 
 /** What became of an item that failed. */
 typedef struct fm_failure {
