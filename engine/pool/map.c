@@ -9,8 +9,10 @@
 #include "mapping.h"
 #include "opts.h"
 #include "prepare.h"
+#include "series.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -132,36 +134,67 @@ static uint64_t report_key(const fm_pool *pool)
     return fmi_pool_is_inline(pool) ? (uintptr_t)pool : pool->serial;
 }
 
+int fmi_series_begin(struct fmi_series *s, fm_pool *pool)
+{
+    int rc = 0;
+    s->pool = pool;
+    s->report = (struct fmi_report){0};
+    s->is_inline = fmi_pool_is_inline(pool);
+    if (!s->is_inline)
+        rc = fmi_pool_enter(pool);
+    if (rc == 0)
+        s->key = report_key(pool);
+    return rc;
+}
+
+static int map_in_series(struct fmi_series *s, const struct fmi_request *request,
+                         struct fmi_report *report)
+{
+    if (s->is_inline)
+        return fmi_inline_map(request, report);
+    int rc = map_inside(s->pool, request, report);
+    if (s->pool->view.is_isolated)
+        atomic_store_explicit(&s->pool->last_done_ticks, fmi_ticks(),
+                              memory_order_relaxed); /* a hint */
+    return rc;
+}
+
+int fmi_series_map(struct fmi_series *s, const struct fmi_request *request)
+{
+    struct fmi_report report = {0};
+    int rc = map_in_series(s, request, &report);
+    if (report.n > 0 || s->report.n == 0) {
+        free(s->report.list);
+        s->report = report;
+    }
+    return rc;
+}
+
+void fmi_series_end(struct fmi_series *s)
+{
+    if (!s->is_inline)
+        fmi_pool_leave(s->pool);
+    fmi_report_keep(s->key, &s->report);
+}
+
 static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_map_opts *opts)
 {
     static const fm_map_opts defaults = {.struct_size = sizeof(fm_map_opts)};
     fm_map_opts copy;
     struct fmi_request request = *asked;
-    struct fmi_report report = {0};
+    struct fmi_series series;
     int rc = 0;
     request.opts = opts == NULL ? &defaults : opts;
     if (request.opts->struct_size != sizeof copy) {
         rc = fmi_opts_copy(&copy, sizeof copy, opts);
         request.opts = &copy;
     }
+    if (rc == 0)
+        rc = fmi_series_begin(&series, pool);
     if (rc != 0)
         return rc;
-    uint64_t key = 0;
-    if (fmi_pool_is_inline(pool)) {
-        key = report_key(pool);
-        rc = fmi_inline_map(&request, &report);
-    } else {
-        rc = fmi_pool_enter(pool);
-        if (rc != 0)
-            return rc;
-        key = report_key(pool);
-        rc = map_inside(pool, &request, &report);
-        if (pool->view.is_isolated)
-            atomic_store_explicit(&pool->last_done_ticks, fmi_ticks(),
-                                  memory_order_relaxed); /* a hint */
-        fmi_pool_leave(pool);
-    }
-    fmi_report_keep(key, &report);
+    rc = fmi_series_map(&series, &request);
+    fmi_series_end(&series);
     return rc;
 }
 

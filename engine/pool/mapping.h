@@ -35,6 +35,8 @@ void fmi_mapping_prefetch(const fm_pool *pool);
 int fmi_mapping_take_slot(struct fmi_mapping *m);
 /* Writes plan, argument, ranges. 0; FM_ENOFUNC; -ENOMEM, -ENOSPC. */
 int fmi_mapping_fill(struct fmi_mapping *m, fmi_any_fn *fn);
+/* 0; -EINVAL: `arg` is not to be copied, and means nothing in the pool's workers (detail). */
+int fmi_pool_check_pointer(const fm_pool *pool, const void *arg);
 /* FILLING -> OPEN: those who spin see it; fmi_mapping_await wakes those who sleep. */
 void fmi_mapping_publish(struct fmi_mapping *m);
 /* OPEN or DONE -> FREE. */

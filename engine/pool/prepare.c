@@ -56,7 +56,7 @@ static int inspect(const fm_array *a, int k, struct fmi_array_view *view)
 }
 
 /* One file may be mapped twice, at two places. */
-static int overlap(const struct fmi_array_view *a, const struct fmi_array_view *b)
+int fmi_plan_overlap(const struct fmi_array_view *a, const struct fmi_array_view *b)
 {
     if (!a->is_mapped || !b->is_mapped || a->device != b->device || a->inode != b->inode)
         return a->lo < b->hi && b->lo < a->hi;
@@ -73,7 +73,7 @@ static int same_rows(const struct fmi_array_view *a, const struct fmi_array_view
 static int check_overlap(const struct fmi_array_view *in, const struct fmi_array_view *out, int k,
                          unsigned flags)
 {
-    if (!overlap(in, out))
+    if (!fmi_plan_overlap(in, out))
         return 0;
     if ((flags & FM_IN_PLACE) == 0)
         return fmi_error(-EINVAL, "the output overlaps %s; give FM_IN_PLACE if that is meant",
@@ -160,7 +160,8 @@ static int add_status(struct fmi_plan *plan, const struct fmi_request *q)
     for (int k = OUTPUT; k < q->n_columns; k++) {
         const fm_array *other = k == OUTPUT ? q->out : q->columns[k];
         struct fmi_array_view view;
-        if (other != NULL && fmi_array_inspect(other, &view) == 0 && overlap(&status, &view))
+        if (other != NULL && fmi_array_inspect(other, &view) == 0 &&
+            fmi_plan_overlap(&status, &view))
             return fmi_error(-EINVAL, "status overlaps %s", column_name(k));
     }
     plan->status = (uint8_t *)status.data;

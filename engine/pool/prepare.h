@@ -24,4 +24,7 @@ struct fmi_request {
  */
 int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_ranks);
 
+/* 1 if two arrays have memory, or bytes of a file, in common. */
+int fmi_plan_overlap(const struct fmi_array_view *a, const struct fmi_array_view *b);
+
 #endif

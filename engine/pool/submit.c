@@ -102,15 +102,14 @@ void fmi_mapping_free_slot(struct fmi_mapping *m)
 }
 
 /* A pointer that is not copied must mean something in the workers. */
-static int check_pointer(const struct fmi_mapping *m)
+int fmi_pool_check_pointer(const fm_pool *pool, const void *arg)
 {
-    if (m->pool->method == FM_FORK || !m->pool->has_crew || m->opts->arg == NULL ||
-        fmi_heap_contains(m->opts->arg, 1))
+    if (pool->method == FM_FORK || !pool->has_crew || arg == NULL || fmi_heap_contains(arg, 1))
         return 0;
     return fmi_error(-EINVAL,
                      "arg points into the memory of this process, which workers by %s do not have; "
                      "give arg_bytes, or a pointer into the shared heap",
-                     fm_start_method_name(m->pool->method));
+                     fm_start_method_name(pool->method));
 }
 
 static int copy_argument(struct fmi_mapping *m)
@@ -118,7 +117,7 @@ static int copy_argument(struct fmi_mapping *m)
     size_t bytes = m->opts->arg_bytes;
     m->plan.arg = m->opts->arg;
     if (bytes == 0)
-        return check_pointer(m);
+        return fmi_pool_check_pointer(m->pool, m->opts->arg);
     m->plan.arg = m->job->arg;
     if (bytes > FMI_ARG_BYTES) {
         int rc = fmi_heap_alloc(&m->arg_block, bytes, 0);
