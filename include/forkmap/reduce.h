@@ -154,6 +154,27 @@ FM_API FM_NODISCARD int fm_pool_map_range_reduce(fm_pool *pool, fm_item_fn *fn, 
                                                  int64_t end, fm_dtype dtype, int op, void *result,
                                                  size_t result_bytes, const fm_reduce_opts *opts);
 
+/**
+ * Running values: row i of `out` is the value of the rows 0 .. i of `in`; with FM_EXCLUSIVE of the rows before i.
+ * @param pool  an open pool
+ * @param in    as for fm_pool_reduce()
+ * @param op    FM_SUM, FM_PROD, FM_MIN, FM_MAX or FM_COMBINE
+ * @param out   array in the heap with as many rows, of the dtype that the result of a reduction has (FM_I64, FM_U64, FM_F64, FM_C128, or the
+ *              rows' own); must not overlap `in`
+ * @param opts  FM_REDUCE_OPTS(...), or NULL
+ * @return 0; `-EINVAL` as fm_pool_reduce(), or another dtype of `out`, FM_COMPENSATED, FM_ON_ERROR_CONTINUE (a failed item leaves those
+ *         behind it without a value); otherwise as fm_pool_map()
+ * State after an error: `out` is undefined. A `-EINVAL` changed nothing.
+ * Policy: each block is reduced, values of blocks are combined from left to right, and each block is gone through again from the value before
+ *   it. So a row of floats may differ from fm_pool_reduce() of the same items in its last bits, and sums of positive numbers may step
+ *   down by a rounding where a block begins. Progress is that of the last pass. Before the first item an exclusive minimum is the
+ *   largest value of the dtype (infinity), a maximum the smallest.
+ * Blocks / thread-safety: as fm_pool_map(); inside a function it runs inline, with the same bits.
+ * Source: itertools.accumulate, numpy.cumsum, MPI_Scan, MPI_Exscan; Blelloch, Prefix Sums and Their Applications, 1990.
+ */
+FM_API FM_NODISCARD int fm_pool_scan(fm_pool *pool, fm_array *in, int op, fm_array *out,
+                                     const fm_reduce_opts *opts);
+
 /** @} */
 
 #ifdef __cplusplus
