@@ -175,6 +175,27 @@ FM_API FM_NODISCARD int fm_pool_map_range_reduce(fm_pool *pool, fm_item_fn *fn, 
 FM_API FM_NODISCARD int fm_pool_scan(fm_pool *pool, fm_array *in, int op, fm_array *out,
                                      const fm_reduce_opts *opts);
 
+/**
+ * Copies the rows that a function wants to keep, in the order of their items.
+ * @param pool    an open pool
+ * @param keep    an item function whose result is an `int`: 0 drops the row, any other value keeps it
+ * @param in      array in the heap, shape (n, ...), any order
+ * @param out     array in the heap with the dtype and row shape of `in` and room for the kept rows; must not overlap `in`; NULL: they are
+ *                counted only. Rows behind the kept ones are left alone
+ * @param n_kept  gets the number of kept rows, anywhere in memory
+ * @param opts    FM_MAP_OPTS(...), or NULL; FM_IN_PLACE is refused
+ * @return 0; `-ENOBUFS` `out` has fewer rows than are kept: *n_kept says how many are needed; `-EINVAL` another dtype or row shape,
+ *         overlap, NULL; otherwise as fm_pool_map()
+ * State after an error: *n_kept is 0 and `out` is undefined; after `-ENOBUFS` and `-EINVAL` it is as it was. But with
+ *   FM_ON_ERROR_CONTINUE and a code of items (as fm_pool_reduce()) failed items are dropped, and all is done for the others.
+ * Policy: `keep` runs as by fm_pool_map(): records, retries, limits, status and progress mean its items.
+ * Memory: 4 bytes for each item, from the heap; with FM_ON_ERROR_CONTINUE and no `status` 5.
+ * Blocks / thread-safety: as fm_pool_map(); inside a function it runs inline.
+ * Source: filter(); numpy.compress.
+ */
+FM_API FM_NODISCARD int fm_pool_filter(fm_pool *pool, fm_item_fn *keep, fm_array *in, fm_array *out,
+                                       int64_t *n_kept, const fm_map_opts *opts);
+
 /** @} */
 
 #ifdef __cplusplus
