@@ -59,7 +59,7 @@ static void test_filter_keeps_the_order_of_items_in_every_way(void **state)
 {
     (void)state;
     for (size_t w = 0; w < T_N_OF(t_worker_counts); w++)
-        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
+        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_ONLY; caller++) {
             fm_pool *pool = t_open(t_worker_counts[w], caller);
             for (int schedule = FM_SCHEDULE_AUTO; schedule <= FM_SCHEDULE_GUIDED; schedule++)
                 filter_by(pool, N, schedule);

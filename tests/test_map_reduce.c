@@ -62,7 +62,7 @@ static void test_map_reduce_has_the_same_bits_in_every_way(void **state)
     (void)state;
     const double expected = sum_of_reals();
     for (size_t w = 0; w < T_N_OF(t_worker_counts); w++)
-        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
+        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_ONLY; caller++) {
             fm_pool *pool = t_open(t_worker_counts[w], caller);
             for (int schedule = FM_SCHEDULE_AUTO; schedule <= FM_SCHEDULE_GUIDED; schedule++) {
                 double sum = 0;

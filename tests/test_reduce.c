@@ -12,7 +12,7 @@ static void reduce_in_every_way(fm_array *in, int op, const void *expected, size
     fm_reduce_opts opts = *given;
     char result[256];
     for (size_t w = 0; w < T_N_OF(t_worker_counts); w++)
-        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
+        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_ONLY; caller++) {
             fm_pool *pool = t_open(t_worker_counts[w], caller);
             for (int schedule = FM_SCHEDULE_AUTO; schedule <= FM_SCHEDULE_GUIDED; schedule++) {
                 opts.map.schedule = schedule;
@@ -126,7 +126,7 @@ static int combine_pairs(void *into, const void *from, void *arg)
     const int64_t *row = from;
     (void)arg;
     sums[0] += row[0];
-    sums[1] = sums[1] * 3 + row[1];
+    sums[1] += 3 * row[1];
     return 0;
 }
 
@@ -435,7 +435,7 @@ static void test_reduce_inside_a_function_has_the_same_bits(void **state)
     (void)state;
     struct nested nested = {.in = t_reals(20481)};
     const double expected = t_sum(fm_array_data(nested.in), 20481);
-    for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
+    for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_ONLY; caller++) {
         fm_array *out = t_vector(FM_F64, 10);
         nested.pool = t_open(2, caller);
         t_expect(fm_pool_map_range(nested.pool, sum_inside, 0, 10, out,

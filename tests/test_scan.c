@@ -34,7 +34,7 @@ static void test_scan_sum_has_the_bits_of_the_serial_blocks_in_every_way(void **
     fm_array *in = t_reals(N), *out = t_vector(FM_F64, N);
     double *expected = calloc(N, sizeof *expected);
     for (size_t w = 0; w < T_N_OF(t_worker_counts); w++)
-        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
+        for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_ONLY; caller++) {
             fm_pool *pool = t_open(t_worker_counts[w], caller);
             for (int schedule = FM_SCHEDULE_AUTO; schedule <= FM_SCHEDULE_GUIDED; schedule++)
                 for (int exclusive = 0; exclusive < 2; exclusive++) {
