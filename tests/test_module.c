@@ -17,6 +17,7 @@ union symbol { /* ISO C has no cast between the two */
     void *object;
     fm_item_fn *item;
     fm_chunk_fn *chunk;
+    fm_combine_fn *combine;
     fm_item_fn *(*get)(void);
 };
 
@@ -214,6 +215,35 @@ static void test_module_replaced_by_another_build_is_stale(void **state)
     dlclose(handle);
 }
 
+/* The function is found by the library's own chunk function, not by the map. */
+static int sum_with(fm_pool *pool, fm_combine_fn *combine, int64_t *sum)
+{
+    const int64_t none = 0;
+    fm_array *in = t_counted(10000);
+    int rc = fm_pool_reduce(pool, in, FM_COMBINE, sum, sizeof *sum,
+                            FM_REDUCE_OPTS(.combine = combine, .identity = &none));
+    fm_array_destroy(in);
+    return rc;
+}
+
+static void test_module_combine_function_of_a_late_library_is_found_or_stale(void **state)
+{
+    (void)state;
+    for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
+        int64_t sum = -7;
+        install("scale3.so", "a.so");
+        fm_pool *pool = t_open(2, caller), *other = t_open(2, FM_CALLER_SLEEPS);
+        void *handle = open_module("a.so");
+        t_expect(sum_with(pool, find(handle, "add_modulo").combine, &sum), 0);
+        assert_int_equal(sum, 9999 * 5000 % 1003);
+        install("scale2.so", "a.so");
+        t_expect(sum_with(other, find(handle, "add_modulo").combine, &sum), FM_ESTALE);
+        t_destroy(pool);
+        t_destroy(other);
+        dlclose(handle);
+    }
+}
+
 static void test_module_without_build_id_that_is_replaced_is_stale(void **state)
 {
     (void)state;
@@ -380,6 +410,7 @@ T_MAIN(T_EACH_METHOD(test_module_function_of_the_program_is_found),
        T_EACH_METHOD(test_module_is_found_through_a_link_and_a_relative_path),
        T_EACH_METHOD(test_module_is_found_by_a_replaced_worker),
        T_EACH_METHOD(test_module_replaced_by_another_build_is_stale),
+       T_EACH_METHOD(test_module_combine_function_of_a_late_library_is_found_or_stale),
        T_EACH_METHOD(test_module_without_build_id_that_is_replaced_is_stale),
        T_EACH_METHOD(test_module_whose_file_is_gone_is_no_function),
        T_EACH_METHOD(test_module_whose_file_goes_after_its_first_map_is_still_found),

@@ -126,7 +126,7 @@ static int combine_pairs(void *into, const void *from, void *arg)
     const int64_t *row = from;
     (void)arg;
     sums[0] += row[0];
-    sums[1] += 3 * row[1];
+    sums[1] += row[1];
     return 0;
 }
 

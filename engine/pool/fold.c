@@ -230,16 +230,59 @@ static int takes_over(const struct fmi_fold *fold, const void *a, const void *b)
     return (is_min ? y < x : y > x) || (isnan(y) && !isnan(x));
 }
 
+/* Where the first of n >= 1 values is that no later one takes the place of. TAKES(a, b): `b` takes that of `a`. */
+#define FIND_FIRST(type)                                                                           \
+    do {                                                                                           \
+        const type *x = values;                                                                    \
+        for (int64_t k = 1; k < n; k++)                                                            \
+            if (TAKES(x[best], x[k]))                                                              \
+                best = k;                                                                          \
+    } while (0)
+
+static int64_t find_least(int kind, const void *values, int64_t n)
+{
+    int64_t best = 0;
+#define TAKES(a, b) ((b) < (a))
+    if (kind == FMI_WIDE_I)
+        FIND_FIRST(int64_t);
+    else if (kind == FMI_WIDE_U)
+        FIND_FIRST(uint64_t);
+#undef TAKES
+#define TAKES(a, b) (!((b) >= (a)) && !isnan(a))
+    else
+        FIND_FIRST(double);
+#undef TAKES
+    return best;
+}
+
+static int64_t find_greatest(int kind, const void *values, int64_t n)
+{
+    int64_t best = 0;
+#define TAKES(a, b) ((b) > (a))
+    if (kind == FMI_WIDE_I)
+        FIND_FIRST(int64_t);
+    else if (kind == FMI_WIDE_U)
+        FIND_FIRST(uint64_t);
+#undef TAKES
+#define TAKES(a, b) (!((b) <= (a)) && !isnan(a))
+    else
+        FIND_FIRST(double);
+#undef TAKES
+    return best;
+}
+
 static void find_extreme(const struct fmi_fold *fold, struct fmi_fold_state *s, const char *x,
                          const int64_t *items, int64_t n)
 {
-    for (int64_t k = 0; k < n; k++) {
-        const char *value = x + k * FMI_WIDE_BYTES;
-        if (s->n + k > 0 && !takes_over(fold, s->values, value))
-            continue;
-        memcpy(s->values, value, FMI_WIDE_BYTES);
-        s->item = items[k];
-    }
+    if (n == 0)
+        return;
+    int64_t k =
+        fold->op == FM_ARGMIN ? find_least(fold->kind, x, n) : find_greatest(fold->kind, x, n);
+    const char *value = x + k * FMI_WIDE_BYTES;
+    if (s->n > 0 && !takes_over(fold, s->values, value))
+        return;
+    memcpy(s->values, value, FMI_WIDE_BYTES);
+    s->item = items[k];
 }
 
 static void add_values(const struct fmi_fold *fold, struct fmi_fold_state *s, int part,

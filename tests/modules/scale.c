@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A library for test_module.c, built several times with another FACTOR. */
-#include <forkmap/pool.h>
+#include <forkmap/reduce.h>
 
 fm_item_fn scale;
 fm_item_fn *scale_hidden(void);
 fm_chunk_fn scale_chunk;
+fm_combine_fn add_modulo;
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -21,6 +22,13 @@ EXPORTED int scale_chunk(const fm_chunk *chunk, void *arg)
         int64_t number = chunk->begin + r;
         scale(&number, (char *)chunk->out + r * chunk->out_stride, arg);
     }
+    return 0;
+}
+
+EXPORTED int add_modulo(void *into, const void *from, void *arg)
+{
+    (void)arg;
+    *(int64_t *)into = (*(int64_t *)into + *(const int64_t *)from) % (1000 + FACTOR);
     return 0;
 }
 
