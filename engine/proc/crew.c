@@ -139,12 +139,7 @@ int fmi_crew_is_alive(const struct fmi_crew *crew)
 
 int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
 {
-    int64_t deadline_ns = fmi_deadline_after(timeout);
-    int rc = fmi_sys_await_end(crew->warden.pidfd, deadline_ns);
-    if (rc != 0)
-        return rc;
-    fmi_forksafe_forget(crew->warden.pid); /* before the reaping: its pid is its own until then */
-    return fmi_child_await(&crew->warden, deadline_ns);
+    return fmi_child_await(&crew->warden, fmi_deadline_after(timeout));
 }
 
 /* For a warden that was killed: its workers are dead or dying, and nobody else reaps them for us to know. */

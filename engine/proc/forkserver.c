@@ -119,9 +119,11 @@ static void reap_children(const struct server *s)
 {
     struct fmi_exit ignored; /* whoever launched them has their pidfd */
     fmi_sys_drain(s->children);
-    for (pid_t pid = fmi_sys_ended_child(); pid > 0; pid = fmi_sys_ended_child())
+    for (pid_t pid = fmi_sys_ended_child(); pid > 0; pid = fmi_sys_ended_child()) {
+        fmi_forksafe_forget(pid);
         if (fmi_sys_reap(pid, &ignored) != 0)
             break;
+    }
 }
 
 static void receive(const struct server *s)
@@ -187,6 +189,7 @@ static _Noreturn void run_server(void *names, const int *fds)
         if (wait[0].revents != 0)
             receive(&s);
     }
+    fmi_forksafe_forget(getpid()); /* the host may be gone */
     _exit(rc == 0 ? 0 : 1);
 }
 

@@ -186,6 +186,7 @@ static _Noreturn void end_with_host(void)
     fmi_heap_recover(own.pid);
     fmi_forksafe_forget(own.pid);
     fmi_sys_reap(own.pid, &ignored);
+    fmi_forksafe_forget(getpid()); /* nobody else will */
     _exit(1);
 }
 

@@ -217,6 +217,10 @@ int fmi_child_await_begin(struct fmi_child *child, struct fmi_park_shm *events,
 
 int fmi_child_await(const struct fmi_child *child, int64_t deadline_ns)
 {
+    int rc = fmi_sys_await_end(child->pidfd, deadline_ns);
+    if (rc != 0)
+        return rc;
+    fmi_forksafe_forget(child->pid); /* before the reaping: its pid is its own until then */
     return fmi_sys_await_pidfd(child->pidfd, deadline_ns);
 }
 

@@ -292,6 +292,7 @@ static _Noreturn void end_everything(struct warden *w, uint32_t state)
     if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING)
         atomic_store(&w->shm->state, state);
     wake_everyone(w, w->plan->first);
+    fmi_forksafe_forget(getpid()); /* the host may be gone */
     _exit(0);
 }
 

@@ -18,12 +18,34 @@ fail() {
     exit 1
 }
 
+# The files that LLVM's OpenMP has made for processes that are gone.
+files_of_the_dead() {
+    local file pid
+    for file in /dev/shm/__KMP_REGISTERED_LIB_*; do
+        pid=${file#*LIB_}
+        [ ! -e "$file" ] || [ -e "/proc/${pid%_*}" ] || echo "$file"
+    done
+}
+
+# Other tests run at the same time, and may be about to remove theirs.
+expect_no_new_files() {
+    local i new
+    for ((i = 0; i < 20; i++)); do
+        new=$(comm -13 before <(files_of_the_dead | sort))
+        [ -n "$new" ] || return 0
+        sleep 0.1
+    done
+    fail "left behind: $new"
+}
+
 # expect CODE METHOD INNER WHAT WHEN: runs the host; what it says goes to the file said. A hang is exit code 124.
 expect() {
     local expected=$1 code=0
     shift
+    files_of_the_dead | sort >before
     timeout -s KILL 60 "$HOST" "$@" >said 2>&1 || code=$?
     [ "$code" -eq "$expected" ] || fail "$* gives exit code $code, not $expected"
+    expect_no_new_files
 }
 
 # LLVM's threads cannot be told from the host's own. Without a fork of the host nothing is to be said.
