@@ -135,7 +135,7 @@ static void record_death(struct fmi_runner *r, int64_t item, uint32_t attempt,
 
 static uint32_t attempts_allowed(const struct fmi_runner *r, const struct fmi_death_shm *death)
 {
-    uint32_t allowed = r->plan->retries + 1;
+    uint32_t allowed = r->plan->retries + 1u;
     int is_unexplained =
         death->how == FMI_DEATH_OOM || (death->how == FMI_DEATH_SIGNAL && death->number == SIGKILL);
     return is_unexplained && allowed < UNEXPLAINED_ATTEMPTS ? UNEXPLAINED_ATTEMPTS : allowed;

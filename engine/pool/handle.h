@@ -61,6 +61,7 @@ struct fm_pool {
     struct fmi_plan *written;         /* by slot: what its job has; for whoever fills the slot */
     _Atomic uint64_t tickets;         /* maps submitted */
     _Atomic uint64_t last_done_ticks; /* isolated: workers spin for a while after it */
+    _Atomic uint64_t end_ticks;       /* when it was terminated; 0: not yet */
 
     /* under the lock */
     struct fmi_described *described;
