@@ -20,12 +20,12 @@ enum { N = 20000, STEPS = 800, KILL_US = 20000, DIGEST = 64 };
 static const int worker_counts[] = {1, 2, 3, 5, 8};
 static const char *const schedules[] = {"auto", "static", "dynamic", "guided"}; /* from 1 */
 
-/* What a call option is worth on one path of a random walk. */
+/* What a call option is worth on one path of a random walk. `arg` counts walks. */
 static int walk(const void *item, void *result, void *arg)
 {
     fm_random r = fm_rng(*(const int64_t *)item);
     double price = 100;
-    (void)arg;
+    atomic_fetch_add((_Atomic int64_t *)arg, 1);
     for (int i = 0; i < STEPS; i++)
         price += price * 0.005 * fm_random_normal(&r);
     *(double *)result = price > 105 ? price - 105 : 0;
@@ -61,23 +61,25 @@ static struct digest digest_of(fm_array *rows, const fm_moments *moments)
 }
 
 /* Rows are cleared first: what is left of an earlier run would have the right digest. */
-static struct digest map_reduce(fm_pool *pool, fm_array *rows, int schedule)
+static struct digest map_reduce(fm_pool *pool, fm_array *rows, fm_array *walks, int schedule)
 {
     fm_moments moments;
     memset(fm_array_data(rows), 0xff, fm_array_bytes(rows));
     memset(&moments, 0, sizeof moments);
-    const fm_reduce_opts *opts =
-        FM_REDUCE_OPTS(.rows = rows, .map = {.schedule = schedule, .seed = SEED, .retries = 20});
+    const fm_reduce_opts *opts = FM_REDUCE_OPTS(.rows = rows, .map = {.schedule = schedule,
+                                                                      .seed = SEED,
+                                                                      .retries = 20,
+                                                                      .arg = fm_array_data(walks)});
     t_expect(fm_pool_map_range_reduce(pool, walk, 0, N, FM_F64, FM_MEAN_VARIANCE, &moments,
                                       sizeof moments, opts),
              0);
     return digest_of(rows, &moments);
 }
 
-static struct digest reference(fm_array *rows)
+static struct digest reference(fm_array *rows, fm_array *walks)
 {
     fm_pool *alone = t_open(1, FM_CALLER_ONLY);
-    const struct digest d = map_reduce(alone, rows, FM_SCHEDULE_AUTO);
+    const struct digest d = map_reduce(alone, rows, walks, FM_SCHEDULE_AUTO);
     t_destroy(alone);
     printf("%s\n", d.text);
     return d;
@@ -88,24 +90,32 @@ static struct digest reference(fm_array *rows)
 struct killer {
     fm_pool *pool;
     struct t_random random;
+    _Atomic int64_t *n_walks;
     _Atomic int is_over;
 };
 
+/* If a start takes longer than that, as under a sanitizer, until somebody works again: workers that never come so far break the pool. */
 static void *kill_now_and_then(void *arg)
 {
     struct killer *killer = arg;
-    for (t_sleep_us(KILL_US); !atomic_load(&killer->is_over); t_sleep_us(KILL_US))
+    for (t_sleep_us(KILL_US); !atomic_load(&killer->is_over);) {
         t_kill_a_worker(killer->pool, &killer->random);
+        t_sleep_us(1000); /* until it is dead */
+        const int64_t n_walks = atomic_load(killer->n_walks);
+        do
+            t_sleep_us(KILL_US - 1000);
+        while (!atomic_load(&killer->is_over) && atomic_load(killer->n_walks) == n_walks);
+    }
     return NULL;
 }
 
-static struct digest map_reduce_under_kills(fm_pool *pool, fm_array *rows, int schedule,
-                                            struct t_random *random)
+static struct digest map_reduce_under_kills(fm_pool *pool, fm_array *rows, fm_array *walks,
+                                            int schedule, struct t_random *random)
 {
-    struct killer killer = {.pool = pool, .random = *random};
+    struct killer killer = {.pool = pool, .random = *random, .n_walks = fm_array_data(walks)};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, kill_now_and_then, &killer), 0);
-    const struct digest d = map_reduce(pool, rows, schedule);
+    const struct digest d = map_reduce(pool, rows, walks, schedule);
     atomic_store(&killer.is_over, 1);
     pthread_join(thread, NULL);
     *random = killer.random;
@@ -117,16 +127,16 @@ static struct digest map_reduce_under_kills(fm_pool *pool, fm_array *rows, int s
 /* Of `random` NULL: in peace. Returns how many workers died. */
 static uint64_t compare_all(struct t_random *random)
 {
-    fm_array *rows = t_vector(FM_F64, N);
-    const struct digest expected = reference(rows);
+    fm_array *rows = t_vector(FM_F64, N), *walks = t_vector(FM_I64, 1);
+    const struct digest expected = reference(rows, walks);
     uint64_t deaths = 0;
     for (size_t k = 0; k < T_N_OF(worker_counts); k++)
         for (int schedule = FM_SCHEDULE_AUTO; schedule <= FM_SCHEDULE_GUIDED; schedule++) {
             fm_pool_counters counters;
             fm_pool *pool = t_open(worker_counts[k], FM_CALLER_SLEEPS);
-            const struct digest d = random == NULL
-                                        ? map_reduce(pool, rows, schedule)
-                                        : map_reduce_under_kills(pool, rows, schedule, random);
+            const struct digest d =
+                random == NULL ? map_reduce(pool, rows, walks, schedule)
+                               : map_reduce_under_kills(pool, rows, walks, schedule, random);
             if (strcmp(d.text, expected.text) != 0)
                 fail_msg("%d workers, %s: %s instead of %s", worker_counts[k],
                          schedules[schedule - 1], d.text, expected.text);
@@ -135,6 +145,7 @@ static uint64_t compare_all(struct t_random *random)
             t_destroy(pool);
         }
     fm_array_destroy(rows);
+    fm_array_destroy(walks);
     return deaths;
 }
 
