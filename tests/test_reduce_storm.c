@@ -6,7 +6,6 @@
 #include "victim.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -23,10 +22,7 @@ static void *rage(void *arg)
     struct storm *storm = arg;
     fm_pool_counters counters = {0};
     while (counters.deaths < N_DEATHS && fm_pool_stats(storm->pool, &counters) == 0) {
-        fm_worker_info info;
-        int rank = (int)t_random_below(&storm->random, N_WORKERS);
-        if (fm_pool_worker(storm->pool, rank, &info) == 0 && info.pid > 0)
-            kill(info.pid, SIGKILL);
+        t_kill_a_worker(storm->pool, &storm->random);
         t_sleep_us((int64_t)t_random_below(&storm->random, 3000));
     }
     atomic_store(&storm->is_over, 1);

@@ -11,7 +11,6 @@
 
 #include <forkmap/forkmap.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -24,21 +23,12 @@ struct storm {
     _Atomic int is_over;
 };
 
-static void kill_one(struct storm *storm)
-{
-    fm_worker_info info;
-    int rank = (int)t_random_below(&storm->random, N_WORKERS);
-    if (fm_pool_worker(storm->pool, rank, &info) == 0 && info.pid > 0)
-        kill(info.pid,
-             SIGKILL); /* a pid of the warden's, reaped by it alone: at worst it is gone */
-}
-
 static void *rage(void *arg)
 {
     struct storm *storm = arg;
     fm_pool_counters counters = {0};
     for (int i = 0; counters.deaths < storm->n_deaths; i++) {
-        kill_one(storm);
+        t_kill_a_worker(storm->pool, &storm->random);
         t_sleep_us((int64_t)t_random_below(&storm->random, 1500));
         if (i % 200 == 199)
             t_sleep_us(30000); /* quiet */

@@ -2,6 +2,7 @@
 /* Helpers of the crash tests; see victim.h. */
 #include "victim.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,15 @@ void t_sleep_us(int64_t us)
 {
     struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
     nanosleep(&t, NULL);
+}
+
+void t_kill_a_worker(fm_pool *pool, struct t_random *random)
+{
+    fm_worker_info info;
+    int n = fm_pool_workers(pool);
+    if (n > 0 && fm_pool_worker(pool, (int)t_random_below(random, (uint64_t)n), &info) == 0 &&
+        info.pid > 0)
+        kill(info.pid, SIGKILL);
 }
 
 struct t_victim *t_victim_new(void)

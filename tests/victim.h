@@ -17,6 +17,9 @@ struct t_random t_random_begin(void); /* seed from T_SEED, else from the clock; 
 uint64_t t_random_below(struct t_random *random, uint64_t n);
 void t_sleep_us(int64_t us);
 
+/* SIGKILL to one worker of the pool, whichever. A pid of the warden's, reaped by it alone: at worst the process is gone already. */
+void t_kill_a_worker(fm_pool *pool, struct t_random *random);
+
 /* Shared between the test and its victim, so that the test knows whom to kill. */
 struct t_victim {
     _Atomic int host, warden, workers[8];

@@ -64,6 +64,7 @@ struct fm_pool {
     _Atomic int n_awaiting;           /* threads that may be asleep until a result is ready */
     struct fmi_task_queue *_Atomic queue;      /* task_queue.h; NULL: there was no task yet */
     struct fmi_dispatcher *_Atomic dispatcher; /* dispatcher.h; NULL: there was no callback yet */
+    _Atomic uint64_t end_ticks;                /* when it was terminated; 0: not yet */
 
     /* under the lock */
     struct fmi_described *described;

@@ -49,7 +49,7 @@
 
 #define FMI_POOL_JOBS   64 /* one bit each in `used` */
 #define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull
-#define FMI_POOL_LAYOUT 3u
+#define FMI_POOL_LAYOUT 4u
 
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3, FMI_FN_TASK = 4 };
@@ -80,11 +80,10 @@ struct fmi_plan {
     int32_t host_cpu;  /* where the host thread ran */
     uint32_t unpacked; /* bit k: rows of in[k] have gaps; bit FM_MAX_COLUMNS: those of out */
     uint32_t mapped;   /* the same bits: a file, which a process may have to map first */
-    uint32_t pad;
+    uint16_t retries, flags;
     int64_t max_call; /* items in one call of a chunk function; 0: any number */
     int64_t limit_ns;
-    uint32_t retries;
-    uint32_t flags;
+    uint64_t item_bytes; /* rows of an item, in and out; for the counters */
     double factor;
     int64_t max_failures;
     int64_t undo_bytes;
@@ -125,8 +124,13 @@ static_assert(offsetof(struct fmi_job_shm, stop) % 64 == 0, "job: layout");
  *     24:  attempts                      { count:16, item:24, starts of the process whose death is counted:24 }
  *     32:  calling                       starts of the process that runs functions of this chunk
  *     40:  undo_of, begin_ticks
- *     64:  counters and records, read by the host when the job is done
+ *     64:  n_done, n_lost, records       read by the host when the job is done
+ *     88:  n_items, n_chunks, n_bytes    counters for people: they run on from job to job, so nothing resets them
  *    128:  end
+ *
+ * The counters are here, not in the tally, since a slot's line has one writer at any time: that of rank 0 is the thread whose map has the
+ * slot. So a load and a store count, without an atomic addition, on a line that is written anyway. Who dies between them and the end
+ * of F has its chunk counted twice, by its successor too.
  */
 struct fmi_progress_shm {
     alignas(64) _Atomic uint64_t ticket;
@@ -140,23 +144,60 @@ struct fmi_progress_shm {
     alignas(64) _Atomic int64_t n_done;
     _Atomic int64_t n_lost; /* records for which there was no memory */
     struct fmi_record_block_shm *_Atomic records;
+    _Atomic uint64_t n_items;
+    _Atomic uint64_t n_chunks;
+    _Atomic uint64_t n_bytes;
 };
 static_assert(offsetof(struct fmi_progress_shm, n_done) == 64, "progress: layout");
+static_assert(offsetof(struct fmi_progress_shm, n_items) == 88, "progress: layout");
 static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
 
-struct
-    fmi_tally_shm { /* one per rank, written by the process that has it; counters for people, since the open */
-    alignas(64) _Atomic uint64_t
-        left; /* ticket of the job that it left last: what a spinning caller watches */
-    _Atomic uint64_t n_steals;
+/*
+ * One per rank: the job that its process left last, and counters for people, since the open.
+ *
+ *   idle     even: { total:63, 0 }             the rank works, or has no process that began
+ *            odd:  { total - since:63, 1 }     it waits for work since then. So one load tells the whole, whenever it is made, and a
+ *                                              process that dies here leaves a rank that waits until its successor begins
+ *
+ * Layout, in bytes                         who writes                      the process dies here
+ *      0:  left                            the rank's process              visit (serve.c)
+ *      8:  begin_ticks                     the rank's first process, once  0 stays: its successor is the first
+ *     16:  end_ticks                       the rank's process, as it       0 stays, or its successor stores 0
+ *                                          leaves in order
+ *     64:  n_steals, n_reruns, undone_bytes  the rank's process; for rank 0 any host thread, so by atomic addition
+ *     88:  idle                            the rank's process              as above
+ *     96:  n_task_items, n_tasks, n_task_bytes   as n_steals
+ *    128:  end
+ *
+ * Times are ticks. The second line is apart because a caller that spins watches the first.
+ */
+struct fmi_tally_shm {
+    alignas(64) _Atomic uint64_t left; /* ticket of the job that it left last */
+    _Atomic uint64_t begin_ticks;
+    _Atomic uint64_t end_ticks;
+    alignas(64) _Atomic uint64_t n_steals;
     _Atomic uint64_t n_reruns;
     _Atomic uint64_t undone_bytes;
+    _Atomic uint64_t idle;
+    _Atomic uint64_t n_task_items; /* of tasks (task.h), which have no progress record */
+    _Atomic uint64_t n_tasks;
+    _Atomic uint64_t n_task_bytes;
 };
+static_assert(offsetof(struct fmi_tally_shm, n_steals) == 64, "tally: layout");
+static_assert(offsetof(struct fmi_tally_shm, idle) == 88, "tally: layout");
+static_assert(sizeof(struct fmi_tally_shm) == 128, "tally: layout");
 
 /* Several host threads may be rank 0, so it takes an atomic addition. relaxed: nothing depends on it. */
 static inline void fmi_count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* The same for a word that has one writer. */
+static inline void fmi_count_own(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 struct fmi_pool_shm {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening, closing, terminating, joining and destroying a pool; its counters. */
+/* Opening, closing, terminating, joining and destroying a pool. */
 #include "cgroup.h"
 #include "clock.h"
 #include "dispatcher.h"
@@ -313,6 +313,8 @@ int fm_pool_close(fm_pool *pool)
 
 static void end_now(fm_pool *pool)
 {
+    uint64_t none = 0;
+    atomic_compare_exchange_strong(&pool->end_ticks, &none, fmi_ticks());
     advance_phase(pool, FMI_PHASE_TERMINATED);
     for (int slot = 0; slot < FMI_POOL_JOBS; slot++) /* a caller that works stops between items */
         fmi_job_stop_at(&pool->view.shm->jobs[slot], 0);
@@ -395,24 +397,6 @@ int fm_pool_workers(const fm_pool *pool)
 {
     int rc = fmi_pool_check(pool);
     return rc != 0 ? rc : pool->n_workers;
-}
-
-int fm_pool_stats(fm_pool *pool, fm_pool_counters *out)
-{
-    int rc = fmi_pool_check(pool);
-    if (rc != 0)
-        return rc;
-    if (out == NULL)
-        return fmi_error(-EINVAL, "out is NULL");
-    *out = (fm_pool_counters){.maps = atomic_load(&pool->tickets)};
-    for (int rank = 0; rank < pool->view.n_ranks; rank++) {
-        struct fmi_tally_shm *tally = &pool->view.tallies[rank];
-        out->steals += atomic_load(&tally->n_steals);
-        out->reruns += atomic_load(&tally->n_reruns);
-        out->undo_bytes += atomic_load(&tally->undone_bytes);
-    }
-    out->deaths = pool->has_crew ? atomic_load(&pool->view.crew->deaths) : 0;
-    return 0;
 }
 
 int fm_pool_worker(fm_pool *pool, int rank, fm_worker_info *out)

@@ -99,6 +99,7 @@ static int add_column(struct fmi_plan *plan, const struct fmi_request *q, int k,
                                       .stride = view.n_items == plan->n_items ? view.strides[0] : 0,
                                       .array = q->columns[k]};
     plan->unpacked |= view.row_is_packed ? 0 : 1u << k;
+    plan->item_bytes += view.row_bytes;
     plan->mapped |= view.is_mapped ? 1u << k : 0;
     return out == NULL ? 0 : check_overlap(&view, out, k, q->opts->flags);
 }
@@ -140,6 +141,7 @@ static int add_output(struct fmi_plan *plan, const struct fmi_request *q,
                          (long long)out->n_items, (long long)plan->n_items);
     plan->out = (struct fmi_column){.data = out->data, .stride = out->strides[0], .array = q->out};
     plan->unpacked |= out->row_is_packed ? 0 : 1u << FM_MAX_COLUMNS;
+    plan->item_bytes += out->row_bytes;
     plan->mapped |= out->is_mapped ? 1u << FM_MAX_COLUMNS : 0;
     return 0;
 }
@@ -215,8 +217,8 @@ static void set_policy(struct fmi_plan *plan, const fm_map_opts *o)
     plan->limit_ns = o->item_timeout;
     plan->factor = o->timeout_factor;
     plan->max_failures = o->max_failures;
-    plan->retries = (uint32_t)o->retries;
-    plan->flags = o->flags;
+    plan->retries = (uint16_t)o->retries; /* at most MAX_RETRIES */
+    plan->flags = (uint16_t)o->flags;
     plan->seed = o->seed;
 }
 

@@ -174,6 +174,15 @@ static void mark_status(const struct fmi_runner *r, int64_t begin, int64_t end, 
             status[i * r->plan->status_stride] = state;
 }
 
+/* Before F, so that whoever knows that all is finished finds all counted. */
+static void count_chunk(struct fmi_runner *r, uint64_t n_items)
+{
+    struct fmi_progress_shm *p = r->progress;
+    fmi_count_own(&p->n_items, n_items);
+    fmi_count_own(&p->n_chunks, 1);
+    fmi_count_own(&p->n_bytes, n_items * r->plan->item_bytes);
+}
+
 /* Items [begin, item) ended in one state or another, those from `item` on are not wanted. */
 static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
 {
@@ -182,6 +191,8 @@ static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int6
     mark_status(r, item, end, FM_ITEM_CANCELLED);
     int64_t n_done = atomic_load_explicit(&p->n_done, memory_order_relaxed); /* own */
     atomic_store_explicit(&p->n_done, n_done + item - begin, memory_order_relaxed);
+    if (item > begin)
+        count_chunk(r, (uint64_t)(item - begin));
     atomic_store_explicit(&p->next, end, memory_order_relaxed); /* before F, which is released */
     if (atomic_load_explicit(&p->piece, memory_order_relaxed) != 0)
         atomic_store_explicit(&p->piece, 0, memory_order_relaxed);

@@ -21,6 +21,7 @@ struct server { /* private to the worker */
     uint32_t starts;
     int host_cpu;
     uint64_t left[FMI_POOL_JOBS]; /* what `left` of the own lines says, without their cost */
+    uint64_t idle_ticks;          /* until now, but for the wait that lasts */
 };
 
 static struct fmi_job_shm *job_at(const struct server *s, int slot)
@@ -139,13 +140,53 @@ static void prefetch_latest(const struct server *s)
     fmi_prefetch_to_read(job_at(s, (int)slot));
 }
 
+/* ---- idle time: the word of job.h ---- */
+
+static void begin_idle(const struct server *s, uint64_t now)
+{
+    /* relaxed, as below: it is for people, and says all by itself */
+    atomic_store_explicit(&s->view->tallies[s->rank].idle, (s->idle_ticks - now) << 1 | 1,
+                          memory_order_relaxed);
+}
+
+static void end_idle(struct server *s, uint64_t began, uint64_t now)
+{
+    s->idle_ticks += now - began;
+    atomic_store_explicit(&s->view->tallies[s->rank].idle, s->idle_ticks << 1,
+                          memory_order_relaxed);
+}
+
+/* A predecessor that died as it waited leaves the rank waiting until now. */
+static void begin_tally(struct server *s)
+{
+    struct fmi_tally_shm *tally = &s->view->tallies[s->rank];
+    uint64_t now = fmi_ticks(), idle = atomic_load(&tally->idle);
+    s->idle_ticks = (idle >> 1) + ((idle & 1) != 0 ? now : 0);
+    end_idle(s, now, now);
+    atomic_store(&tally->end_ticks, 0);
+    if (atomic_load(&tally->begin_ticks) == 0)
+        atomic_store(&tally->begin_ticks, now);
+}
+
+/*
+ * The worker is idle from its first look at the park to the last one that saw nothing new. These ticks are read anyway: an idle time costs
+ * two stores to a line that nobody else has.
+ */
 static void sleep_until_published(struct server *s, uint32_t seen)
 {
+    struct fmi_park_shm *work = &s->view->shm->work;
     int is_on_host_core =
         s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
     fmi_sys_flush_output();
     fmi_filemap_drop_dead();
-    fmi_park(&s->view->shm->work, seen, is_on_host_core ? 0 : FMI_SPIN_NS, FMI_NEVER);
+    if (fmi_park_seen(work) == seen) {
+        uint64_t began = fmi_ticks(), ended = began;
+        begin_idle(s, began);
+        fmi_park_timed(work, seen, is_on_host_core ? 0 : FMI_SPIN_NS, FMI_NEVER, &ended);
+        prefetch_latest(s);
+        end_idle(s, began, ended);
+        return;
+    }
     prefetch_latest(s);
 }
 
@@ -154,6 +195,7 @@ void fmi_pool_serve(int rank, uint32_t starts, void *arg)
     struct server server = {.view = arg, .rank = rank, .starts = starts, .host_cpu = -1};
     const struct fmi_performer performer = {
         .view = arg, .rank = rank, .starts = starts, .worker = fmi_worker_self()};
+    begin_tally(&server);
     remember_left(&server);
     resume(&server);
     fmi_tasks_resume(&performer);
@@ -167,8 +209,9 @@ void fmi_pool_serve(int rank, uint32_t starts, void *arg)
         if ((slot >= 0 && n_open > 1) || n_tasks > 0)
             continue;
         if (n_open == 0 && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
-            return;
+            break;
         /* Nothing else was open when `seen` was read. To look again would take the job's line from the host. */
         sleep_until_published(&server, seen);
     }
+    atomic_store(&server.view->tallies[rank].end_ticks, fmi_ticks());
 }

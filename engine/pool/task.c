@@ -234,6 +234,29 @@ static void end_task(const struct performance *x)
         fmi_park_wake(&p->view->shm->done);
 }
 
+/* A worker has its counters alone, callers share theirs. */
+static void add(const struct fmi_performer *p, _Atomic uint64_t *counter, uint64_t n)
+{
+    if (p->worker != NULL)
+        fmi_count_own(counter, n);
+    else
+        fmi_count(counter, n);
+}
+
+static void count_task(const struct performance *x, uint32_t n_items)
+{
+    struct fmi_tally_shm *tally = x->by->view->tallies + x->by->rank;
+    const struct fmi_more_shm *more = x->more;
+    uint64_t each = (uint64_t)x->task->arg_bytes + x->task->result_bytes;
+    if (x->by->view->tallies == NULL)
+        return; /* inside a function */
+    if (more != NULL)
+        each += (uint64_t)more->result_stride + (uint64_t)more->item_stride;
+    add(x->by, &tally->n_task_items, n_items);
+    add(x->by, &tally->n_tasks, 1);
+    add(x->by, &tally->n_task_bytes, n_items * each);
+}
+
 static void refuse_task(const struct performance *x, int code)
 {
     atomic_store_explicit(&x->task->error, code, memory_order_relaxed); /* before t3 */
@@ -275,7 +298,7 @@ static void run_items(struct performance *x)
     const struct fmi_performer *p = x->by;
     struct fmi_task_shm *task = x->task;
     uint64_t begin = begin_ticks_of(p);
-    uint32_t k = atomic_load_explicit(&task->next, memory_order_relaxed);
+    uint32_t k = atomic_load_explicit(&task->next, memory_order_relaxed), first = k;
     atomic_store_explicit(&task->calling, p->starts, memory_order_release);
     if (p->worker != NULL)
         atomic_store_explicit(&p->worker->called, p->starts, memory_order_release);
@@ -283,6 +306,7 @@ static void run_items(struct performance *x)
     for (; k < x->n && !fmi_task_is_unwanted(task); k++)
         run_item(x, k, begin);
     fmi_runner_leave(&x->runner);
+    count_task(x, k - first);
     if (k < x->n)
         atomic_store_explicit(&task->outcome, FM_ITEM_CANCELLED, memory_order_relaxed);
     if (x->more != NULL && x->more->states != NULL)

@@ -16,19 +16,27 @@ void fmi_park_init(struct fmi_park_shm *p)
         atomic_init(&p->beside[i], 0);
 }
 
-/* Spinning pays only while it is cheaper than a sleep and its wake. */
-int fmi_park_spin(const struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns)
+/* Spinning pays only while it is cheaper than a sleep and its wake. From *ticks on; *ticks is when it last saw nothing new. */
+static inline int spin_from(const struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns,
+                            uint64_t *ticks)
 {
-    if (fmi_park_seen(p) != seen)
-        return 1;
-    uint64_t begin = fmi_ticks(), limit = fmi_ticks_of_ns(spin_ns);
+    uint64_t begin = *ticks, limit = fmi_ticks_of_ns(spin_ns);
     do {
         for (int i = 0; i < LOOKS; i++) /* a look costs nothing until the line is taken away */
             if (fmi_park_seen(p) != seen)
                 return 1;
         fmi_relax();
-    } while (fmi_ticks() - begin < limit);
+        *ticks = fmi_ticks();
+    } while (*ticks - begin < limit);
     return 0;
+}
+
+int fmi_park_spin(const struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns)
+{
+    if (fmi_park_seen(p) != seen)
+        return 1;
+    uint64_t ticks = fmi_ticks();
+    return spin_from(p, seen, spin_ns, &ticks);
 }
 
 /* w4: sets the flag while seq is still `seen`. 0 if it has moved on. */
@@ -41,14 +49,27 @@ static int set_flag(struct fmi_park_shm *p, uint32_t seen)
     return word == (seen | FMI_PARK_FLAG);
 }
 
-int fmi_park(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns, int64_t deadline_ns)
+static int sleep_on(struct fmi_park_shm *p, uint32_t seen, int64_t deadline_ns)
 {
-    if (fmi_park_spin(p, seen, spin_ns))
-        return 0;
     FMI_FAULT("park.sleep");
     if (!set_flag(p, seen))
         return 0;
     return fmi_sys_futex_wait(&p->word, seen | FMI_PARK_FLAG, deadline_ns);
+}
+
+int fmi_park(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns, int64_t deadline_ns)
+{
+    return fmi_park_spin(p, seen, spin_ns) ? 0 : sleep_on(p, seen, deadline_ns);
+}
+
+int fmi_park_timed(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns, int64_t deadline_ns,
+                   uint64_t *ticks)
+{
+    if (spin_from(p, seen, spin_ns, ticks))
+        return 0;
+    int rc = sleep_on(p, seen, deadline_ns);
+    *ticks = fmi_ticks();
+    return rc;
 }
 
 int fmi_park_alive(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns,

@@ -81,7 +81,14 @@ int fmi_park_spin(const struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns);
  */
 int fmi_park(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns, int64_t deadline_ns);
 
-/* The same; also returns 0 as soon as the word `life` differs from `life_value` (see futex.h). */
+/*
+ * The same, from *ticks on, which is now; sets it to when the wait ended. After a spin that is the last time at which nothing had
+ * changed, so that nobody reads the counter between the change and his work.
+ */
+int fmi_park_timed(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns, int64_t deadline_ns,
+                   uint64_t *ticks);
+
+/* The same as fmi_park(); also returns 0 as soon as the word `life` differs from `life_value` (see futex.h). */
 int fmi_park_alive(struct fmi_park_shm *p, uint32_t seen, int64_t spin_ns,
                    const _Atomic uint32_t *life, uint32_t life_value, int64_t deadline_ns);
 

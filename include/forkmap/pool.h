@@ -261,6 +261,13 @@ typedef struct fm_pool_counters {
     uint64_t deaths;     /**< workers that died before they were told to leave */
     uint64_t reruns;     /**< items or pieces of chunks that were started again */
     uint64_t undo_bytes; /**< restored before a rerun, FM_IN_PLACE */
+    /* sums over all workers, see fm_worker_counters */
+    uint64_t items;    /**< that ended, however they ended */
+    uint64_t chunks;   /**< that ended */
+    uint64_t restarts; /**< processes that took a dead one's place */
+    uint64_t busy_ns;  /**< [ns] */
+    uint64_t idle_ns;  /**< [ns] */
+    uint64_t bytes;    /**< [bytes] of rows */
 } fm_pool_counters;
 /**
  * Counters since the open.
@@ -270,6 +277,36 @@ typedef struct fm_pool_counters {
  * Blocks / thread-safety: never; any thread, also during a map.
  */
 FM_API int fm_pool_stats(fm_pool *pool, fm_pool_counters *out);
+
+/**
+ * What the processes of a rank have done since the pool was opened, dead ones included. Items, chunks and bytes are those of chunks that ended, and
+ * when a map returns all of its chunks are counted. Maps inside functions count for nobody; the maps that reductions, scans and filters are made
+ * of do, with the rows or blocks that they go over.
+ */
+typedef struct fm_worker_counters {
+    /** That ended, however they ended. Those that a cancelled map never ran do not count. */
+    uint64_t items;
+    uint64_t chunks;   /**< claimed or stolen runs of items */
+    uint64_t steals;   /**< ranges taken from another worker */
+    uint64_t restarts; /**< processes that took a dead one's place */
+    /** [ns] since its first process was ready, but for idle_ns. While a worker is replaced, its time is what it was at its death. */
+    uint64_t busy_ns;
+    /** [ns] it spun or slept for want of work, the wait that goes on now included. */
+    uint64_t idle_ns;
+    uint64_t bytes; /**< [bytes] items x (a row of each column + a row of the output) */
+} fm_worker_counters;
+/**
+ * Counters of one worker since the open. Rank 0 of a caller that works has the items of all threads that mapped, and no times: busy_ns and
+ * idle_ns are 0. Otherwise the two are estimates, from the processor's own counter: a wait may be taken for up to 1 us too short, and
+ * what a worker does around a map counts as busy. They stand still once the worker has left, or the pool was terminated. A worker
+ * that is killed at the very end of a chunk may have counted it, and its successor then counts it again.
+ * @param pool  a pool
+ * @param rank  0 .. fm_pool_workers() - 1
+ * @param out   filled whole
+ * @return 0; `-EINVAL` no pool, no such rank, NULL; FM_EFORKED
+ * Blocks / thread-safety: never; any thread, also during a map.
+ */
+FM_API int fm_pool_worker_stats(fm_pool *pool, int rank, fm_worker_counters *out);
 
 /** Who has a rank. */
 typedef struct fm_worker_info {
