@@ -53,7 +53,7 @@ struct warden {
     int64_t start_deaths_ns; /* when the row began */
     int64_t fork_failing_ns; /* since when; 0: it is not */
     int64_t last_tick_ns;
-    int knows_oom_kills; /* before the workers: not yet, it takes files to be read */
+    int knows_oom_kills; /* the counter is first read in the first quiet moment after the workers started */
     uint64_t oom_kills;
 };
 

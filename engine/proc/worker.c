@@ -14,6 +14,7 @@ struct self {
     int rank;
     uint32_t starts;
     struct fmi_worker_shm *shared;
+    char name[32];
 };
 static struct self self = {.rank = -1}; /* private to the worker */
 
@@ -77,7 +78,7 @@ static void leave(void)
 static void become_itself(void)
 {
     struct fmi_person me = self.plan->host;
-    snprintf(me.name, sizeof me.name, "fm-w%02d", self.rank);
+    snprintf(me.name, sizeof me.name, "%s", self.name);
     me.is_daemon = 1;
     fmi_family_begin(&me, &self.plan->host, self.plan->host_pidfd);
 }
@@ -113,14 +114,13 @@ static void live(void)
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,
                               int warden_pid)
 {
-    static char name[32];
     self = (struct self){
         .plan = plan, .rank = rank, .starts = starts, .shared = &plan->shm->workers[rank]};
-    snprintf(name, sizeof name, "fm-w%02d", rank);
+    snprintf(self.name, sizeof self.name, "fm-w%02d", rank);
     /* or it could be ready before the warden tells */
     atomic_store(&self.shared->pid, (uint32_t)getpid());
     fmi_usercode_run(&(struct fmi_usercode){.parent = warden_pid,
-                                            .name = name,
+                                            .name = self.name,
                                             .cpu = plan->cpus[rank],
                                             .inner_threads = plan->inner_threads,
                                             .stack_bytes = plan->stack_bytes,
