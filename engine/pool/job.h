@@ -26,6 +26,9 @@
  * all tallies name its job, knows that all is finished but its own share (await_leaving). With re-entry it would not: rank 1
  * leaves and dies, its successor steals, rank 2 leaves. (tests/model/range.pml -DCALLER -DREENTER)
  *
+ * RETIRING is not leaving: a worker that is to be replaced stops between two chunks and leaves R, F, S, `inside` and `left` as they are. To the process
+ * that takes its rank that looks like a death between two chunks: it resumes the job, finds nothing in flight, and claims on.
+ *
  * INVARIANTS
  *   (1) plan and lines of a job do not change while it is OPEN, but for ranges, progress, stop, error, median_ns, n_failed.
  *   (2) progress (j, rank) belongs to the job with that ticket only; the owner resets it when it first enters.
@@ -182,7 +185,9 @@ struct fmi_pool_view {
     struct fmi_crew_shm *crew;
     const int *cpus; /* by rank */
     int n_ranks;
-    int is_isolated; /* no rank is the caller's */
+    int is_isolated;   /* no rank is the caller's */
+    int64_t max_tasks; /* of one worker process (recycle.h); 0: no limit */
+    size_t max_bytes;  /* the same */
 };
 
 /* job.c: sets where the parts lie in a pool's block. Returns the bytes of it. */
@@ -226,7 +231,7 @@ void fmi_job_stop_at(struct fmi_job_shm *job, int64_t item);
 /* Notes why the map cannot go on, and stops it. */
 void fmi_job_fail(struct fmi_job_shm *job, int code);
 
-/* serve.c: a worker's work: serves jobs until the pool is closing. */
-void fmi_pool_serve(int rank, uint32_t starts, void *arg);
+/* serve.c: a worker's work: serves jobs until the pool is closing, or the worker is to be replaced. FMI_WORK_... */
+int fmi_pool_serve(int rank, uint32_t starts, void *arg);
 
 #endif

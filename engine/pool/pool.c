@@ -43,6 +43,9 @@ static int check_opts(const fm_pool_opts *o)
     if (o->inner_threads < -1 || o->start_timeout < 0)
         return fmi_error(-EINVAL,
                          "inner_threads may be -1 or more, start_timeout may not be negative");
+    if (o->max_tasks_per_worker < 0)
+        return fmi_error(-EINVAL, "max_tasks_per_worker is %lld; it may not be negative",
+                         (long long)o->max_tasks_per_worker);
     return 0;
 }
 
@@ -89,7 +92,7 @@ static int choose_cpus(fm_pool *pool, const fm_pool_opts *o)
 
 /* ---- shared memory -------------------------------------------------------------------------- */
 
-static int make_shared(fm_pool *pool)
+static int make_shared(fm_pool *pool, const fm_pool_opts *o)
 {
     int rc = fmi_guarded_take(&pool->block, fmi_pool_lay_out(&pool->view, NULL, pool->n_workers));
     if (rc != 0)
@@ -97,6 +100,8 @@ static int make_shared(fm_pool *pool)
     fmi_pool_lay_out(&pool->view, pool->block, pool->n_workers);
     pool->view.cpus = pool->cpus;
     pool->view.is_isolated = pool->caller != FM_CALLER_WORKS;
+    pool->view.max_tasks = o->max_tasks_per_worker;
+    pool->view.max_bytes = o->max_worker_bytes;
     struct fmi_pool_shm *shm = pool->view.shm;
     shm->magic = FMI_POOL_MAGIC;
     shm->layout = FMI_POOL_LAYOUT;
@@ -257,7 +262,7 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     if (rc == 0)
         rc = copy_init_arg(pool, o);
     if (rc == 0)
-        rc = make_shared(pool);
+        rc = make_shared(pool, o);
     if (rc == 0)
         rc = open_crew(pool, o);
     if (rc == 0)
@@ -406,7 +411,8 @@ int fm_pool_stats(fm_pool *pool, fm_pool_counters *out)
         out->reruns += atomic_load(&tally->n_reruns);
         out->undo_bytes += atomic_load(&tally->undone_bytes);
     }
-    out->deaths = pool->has_crew ? atomic_load(&pool->view.crew->deaths) : 0;
+    out->deaths = atomic_load(&pool->view.crew->deaths);
+    out->recycled = atomic_load(&pool->view.crew->recycled);
     return 0;
 }
 

@@ -142,17 +142,31 @@ int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
     return fmi_child_await(&crew->warden, fmi_deadline_after(timeout));
 }
 
+static void recover_heap_of(int pid)
+{
+    if (pid <= 1 || pid == getpid())
+        return;
+    fmi_heap_recover(pid);
+    fmi_forksafe_forget(pid);
+}
+
 /* For a warden that was killed: its workers are dead or dying, and nobody else reaps them for us to know. */
 static void recover_heap(struct fmi_crew *crew)
 {
     fmi_heap_recover(crew->warden.pid);
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
-        int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
-        if (pid > 1 && pid != getpid()) {
-            fmi_heap_recover(pid);
-            fmi_forksafe_forget(pid);
-        }
+        recover_heap_of((int)atomic_load(&crew->plan.shm->workers[rank].pid));
+        recover_heap_of((int)atomic_load(&crew->plan.shm->workers[rank].standby_pid));
     }
+}
+
+static void await_end_of(int pid, int64_t deadline_ns)
+{
+    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
+    if (pidfd < 0)
+        return; /* it is gone */
+    (void)fmi_sys_await_end(pidfd, deadline_ns);
+    close(pidfd);
 }
 
 /* The warden is not reaped: it may still be waited for. */
@@ -161,12 +175,8 @@ void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout)
     int64_t deadline_ns = fmi_deadline_after(timeout);
     (void)fmi_sys_await_end(crew->warden.pidfd, deadline_ns);
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
-        int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
-        int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
-        if (pidfd < 0)
-            continue; /* it is gone */
-        (void)fmi_sys_await_end(pidfd, deadline_ns);
-        close(pidfd);
+        await_end_of((int)atomic_load(&crew->plan.shm->workers[rank].pid), deadline_ns);
+        await_end_of((int)atomic_load(&crew->plan.shm->workers[rank].standby_pid), deadline_ns);
     }
 }
 

@@ -6,6 +6,8 @@
  * commands). What it knows of its workers, their pids above all, is in private memory; from shared memory it reads
  * the command, the tick, and what workers say of themselves, and believes none of it beyond its effect on that worker.
  *
+ * A worker that retires gets its successor beside it, a standby, which has the rank once the old one is buried (crew.h).
+ *
  * A call's time is counted by the warden's own ticks: while the whole process tree is stopped, none pass.
  */
 #include "crew.h"
@@ -41,6 +43,7 @@ struct ward {  /* one worker, as the warden knows it */
     uint64_t call;        /* the limited call that was seen running */
     int64_t call_ns;      /* for how long */
     uint64_t killed_call; /* killed because of that call; 0: not killed */
+    pid_t standby;        /* 0: none */
 };
 
 struct warden {
@@ -51,6 +54,7 @@ struct warden {
     int n_buried;            /* in the last round */
     int start_deaths;        /* in a row */
     int64_t start_deaths_ns; /* when the row began */
+    int failing_rank;        /* of the last of them */
     int64_t fork_failing_ns; /* since when; 0: it is not */
     int64_t last_tick_ns;
     int knows_oom_kills; /* the counter is first read in the first quiet moment after the workers started */
@@ -74,7 +78,7 @@ static int is_ward(pid_t pid, void *arg)
 {
     struct warden *w = arg;
     for (int rank = w->plan->first; rank < w->plan->n; rank++)
-        if (w->wards[rank].pid == pid)
+        if (w->wards[rank].pid == pid || w->wards[rank].standby == pid)
             return 1;
     return 0;
 }
@@ -83,6 +87,15 @@ static int rank_of(struct warden *w, pid_t pid)
 {
     for (int rank = w->plan->first; rank < w->plan->n; rank++)
         if (w->wards[rank].pid == pid)
+            return rank;
+    return -1;
+}
+
+/* Of a standby. */
+static int rank_beside(struct warden *w, pid_t pid)
+{
+    for (int rank = w->plan->first; rank < w->plan->n; rank++)
+        if (w->wards[rank].standby == pid)
             return rank;
     return -1;
 }
@@ -98,7 +111,7 @@ static int start_worker(struct warden *w, int rank)
     atomic_store(&shared->call, 0);
     pid_t pid = fmi_sys_fork();
     if (pid == 0)
-        fmi_worker_run(w->plan, rank, starts, self);
+        fmi_worker_run(w->plan, rank, starts, self, 0);
     if (pid < 0)
         return pid;
     *ward = (struct ward){.pid = pid, .starts = starts, .begin_ns = fmi_now_ns()};
@@ -129,11 +142,77 @@ static void start_missing(struct warden *w)
     }
 }
 
+static int is_retiring(struct warden *w, int rank)
+{
+    /* pairs with retire */
+    return atomic_load(&w->shm->workers[rank].retiring) == w->wards[rank].starts;
+}
+
+/* Whoever retires then leaves without, and is replaced as after a death. */
+static void deny_standby(struct warden *w, int rank)
+{
+    atomic_store(&w->shm->workers[rank].denied, w->wards[rank].starts); /* pairs with is_answered */
+    fmi_park_wake_all(&w->shm->events);
+}
+
+/* `starts` stays that of the old one until this one has the rank. */
+static void start_standby(struct warden *w, int rank)
+{
+    struct ward *ward = &w->wards[rank];
+    pid_t self = getpid(), pid = fmi_sys_fork();
+    if (pid == 0)
+        fmi_worker_run(w->plan, rank, ward->starts + 1, self, 1);
+    if (pid < 0) {
+        deny_standby(w, rank);
+        return;
+    }
+    ward->standby = pid;
+    atomic_store(&w->shm->workers[rank].standby_pid, (uint32_t)pid);
+    fmi_log(FM_LOG_DEBUG, "worker %d is to be process %d (start %u)", rank, (int)pid,
+            ward->starts + 1);
+}
+
+static void start_standbys(struct warden *w)
+{
+    for (int rank = w->plan->first; rank < w->plan->n; rank++) {
+        const struct ward *ward = &w->wards[rank];
+        if (ward->pid != 0 && ward->standby == 0 && is_retiring(w, rank) &&
+            atomic_load(&w->shm->workers[rank].denied) != ward->starts)
+            start_standby(w, rank);
+    }
+}
+
+/* Before the death record, at which the standby begins to work. */
+static void prepare_turn(struct warden *w, int rank)
+{
+    struct fmi_worker_shm *shared = &w->shm->workers[rank];
+    if (w->wards[rank].standby == 0)
+        return;
+    atomic_store(&shared->starts, w->wards[rank].starts + 1);
+    atomic_store(&shared->call, 0);
+}
+
+/* The rank is free: for its standby, if it has one. */
+static void pass_rank(struct warden *w, int rank)
+{
+    struct fmi_worker_shm *shared = &w->shm->workers[rank];
+    struct ward *ward = &w->wards[rank];
+    pid_t pid = ward->standby;
+    if (pid == 0) {
+        ward->pid = 0;
+        return;
+    }
+    *ward = (struct ward){.pid = pid, .starts = ward->starts + 1, .begin_ns = fmi_now_ns()};
+    atomic_store(&shared->standby_pid, 0);
+    atomic_store(&shared->pid, (uint32_t)pid);
+    fmi_log(FM_LOG_DEBUG, "worker %d is process %d (start %u)", rank, (int)pid, ward->starts);
+}
+
 static uint32_t how_it_died(struct warden *w, int rank, const struct fmi_exit *end)
 {
     const struct ward *ward = &w->wards[rank];
     if (end->signal == 0)
-        return FMI_DEATH_EXIT;
+        return end->code == 0 && is_retiring(w, rank) ? FMI_DEATH_RETIRED : FMI_DEATH_EXIT;
     if (end->signal != SIGKILL)
         return FMI_DEATH_SIGNAL;
     if (ward->killed_call != 0)
@@ -160,20 +239,24 @@ static void publish_death(struct warden *w, int rank, const struct fmi_exit *end
     death->peak_bytes = end->peak_bytes;
     fmi_log(FM_LOG_INFO, "worker %d, process %d, ended: %s %d%s", rank, (int)ward->pid,
             end->signal != 0 ? "signal" : "exit code", death->number,
-            death->how == FMI_DEATH_TIMEOUT ? ", its call passed the time limit" : "");
+            death->how == FMI_DEATH_TIMEOUT   ? ", its call passed the time limit"
+            : death->how == FMI_DEATH_RETIRED ? ", to be replaced"
+                                              : "");
     atomic_store(&shared->pid, 0);
     /* release: pairs with fmi_worker_death and check_ready */
     atomic_store_explicit(&death->starts, ward->starts, memory_order_release);
-    atomic_fetch_add_explicit(&w->shm->deaths, 1, memory_order_relaxed); /* a counter for people */
+    atomic_fetch_add_explicit(death->how == FMI_DEATH_RETIRED ? &w->shm->recycled : &w->shm->deaths,
+                              1, memory_order_relaxed); /* counters for people */
 }
 
 /*
  * Workers that die before they came to a function, one after the other, will not do better. Unless someone kills them from outside: such
  * a storm may strike twenty starts in a row and be over a moment later, so it is given time.
  */
-static void count_start_death(struct warden *w, int signal)
+static void count_start_death(struct warden *w, int rank, int signal)
 {
     int64_t now = fmi_now_ns();
+    w->failing_rank = rank;
     if (w->start_deaths++ == 0)
         w->start_deaths_ns = now;
     if (w->start_deaths > MAX_START_DEATHS + 2 * w->plan->n &&
@@ -194,17 +277,44 @@ static void bury_worker(struct warden *w, int rank)
     fmi_forksafe_forget(ward->pid);
     if (fmi_sys_reap(ward->pid, &end) != 0)
         return;
-    if (has_left) {
+    if (has_left && ward->standby == 0) {
         ward->pid = 0;
         atomic_store(&shared->pid, 0);
         return;
     }
+    prepare_turn(w, rank);
     publish_death(w, rank, &end);
-    ward->pid = 0;
-    if (was_useful)
+    pass_rank(w, rank);
+    /* Those who retire are many: they do not end the row of another rank. */
+    if (was_useful && (shared->death.how != FMI_DEATH_RETIRED || rank == w->failing_rank))
         w->start_deaths = 0;
-    else
-        count_start_death(w, end.signal);
+    else if (!was_useful)
+        count_start_death(w, rank, end.signal);
+}
+
+static void bury_standby(struct warden *w, int rank)
+{
+    struct ward *ward = &w->wards[rank];
+    struct fmi_exit end;
+    fmi_heap_recover(ward->standby);
+    fmi_forksafe_forget(ward->standby);
+    if (fmi_sys_reap(ward->standby, &end) != 0)
+        return;
+    fmi_log(FM_LOG_INFO, "worker %d, process %d, ended before its turn: %s %d", rank,
+            (int)ward->standby, end.signal != 0 ? "signal" : "exit code",
+            end.signal != 0 ? end.signal : end.code);
+    ward->standby = 0;
+    atomic_store(&w->shm->workers[rank].standby_pid, 0);
+    atomic_fetch_add_explicit(&w->shm->deaths, 1, memory_order_relaxed); /* a counter for people */
+    count_start_death(w, rank, end.signal);
+    deny_standby(w, rank);
+}
+
+static void bury_orphan(pid_t pid)
+{
+    struct fmi_exit ignored;
+    fmi_forksafe_forget(pid);
+    fmi_sys_reap(pid, &ignored);
 }
 
 /* Returns how many processes ended; at MOST_AT_ONCE there may be more, after a look at the host. */
@@ -213,19 +323,20 @@ static int bury_the_dead(struct warden *w)
     int any = 0;
     for (pid_t pid = fmi_sys_ended_child(); pid > 0 && any < MOST_AT_ONCE;
          pid = fmi_sys_ended_child()) {
-        int rank = rank_of(w, pid);
-        struct fmi_exit ignored;
+        int rank = rank_of(w, pid), beside = rank_beside(w, pid);
         any++;
-        if (rank < 0) {
-            fmi_forksafe_forget(pid);
-            fmi_sys_reap(pid, &ignored); /* a grandchild whose parent died before it */
+        if (rank < 0 && beside < 0) {
+            bury_orphan(pid); /* a grandchild whose parent died before it */
             continue;
         }
-        bury_worker(w, rank);
+        if (beside >= 0)
+            bury_standby(w, beside);
+        else
+            bury_worker(w, rank);
         if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING &&
             atomic_load(&w->shm->command) != FMI_COMMAND_KILL)
             start_missing(w);
-        wake_everyone(w, rank);
+        wake_everyone(w, rank >= 0 ? rank : beside);
     }
     return any;
 }
@@ -257,7 +368,7 @@ static int count_workers(const struct warden *w)
 {
     int n = 0;
     for (int rank = w->plan->first; rank < w->plan->n; rank++)
-        n += w->wards[rank].pid != 0;
+        n += (w->wards[rank].pid != 0) + (w->wards[rank].standby != 0);
     return n;
 }
 
@@ -267,12 +378,14 @@ static int reap_ended(struct warden *w)
     struct fmi_exit ignored;
     pid_t pid;
     while ((pid = fmi_sys_ended_child()) > 0) {
-        int rank = rank_of(w, pid);
+        int rank = rank_of(w, pid), beside = rank_beside(w, pid);
         fmi_heap_recover(pid);
         fmi_forksafe_forget(pid);
         fmi_sys_reap(pid, &ignored);
         if (rank >= 0)
             w->wards[rank].pid = 0;
+        if (beside >= 0)
+            w->wards[beside].standby = 0;
     }
     return pid != -ECHILD;
 }
@@ -281,8 +394,10 @@ static int reap_ended(struct warden *w)
 static _Noreturn void end_everything(struct warden *w, uint32_t state)
 {
     struct pollfd wait = {.fd = w->children, .events = POLLIN};
-    for (int rank = w->plan->first; rank < w->plan->n; rank++)
+    for (int rank = w->plan->first; rank < w->plan->n; rank++) {
         fmi_sys_kill(w->wards[rank].pid);
+        fmi_sys_kill(w->wards[rank].standby);
+    }
     while (reap_ended(w)) {
         if (count_workers(w) == 0)
             fmi_sys_kill_children(is_ward, w); /* reads all of /proc */
@@ -376,6 +491,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
             end_everything(&w, FMI_CREW_OVER);
         if (w.fork_failing_ns != 0)
             start_missing(&w);
+        start_standbys(&w);
         if (command == FMI_COMMAND_LEAVE && count_workers(&w) == 0)
             end_everything(&w, FMI_CREW_OVER);
         if (tick_ns > 0)

@@ -158,7 +158,7 @@ typedef struct fm_pool_opts {
     size_t struct_size;
     int workers; /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
     int pin;     /**< an fm_pin; 0: FM_PIN_CORE */
-    int caller; /**< an fm_caller; 0: FM_CALLER_SLEEPS. FM_CALLER_ONLY leaves out workers, pin, stack_bytes, inner_threads, context */
+    int caller; /**< an fm_caller; 0: FM_CALLER_SLEEPS. FM_CALLER_ONLY leaves out workers, pin, stack_bytes, inner_threads, context and all that limits or counts workers */
     /** Runs in each worker, and in each replacement, before any work (FM_CALLER_ONLY: in the caller); non-zero: FM_EINIT. */
     int (*initializer)(int rank, void *arg);
     /** Runs in each worker that leaves in order (FM_CALLER_ONLY: in the caller, when the pool is closed). */
@@ -171,6 +171,18 @@ typedef struct fm_pool_opts {
     /** So many bytes at init_arg are copied. 0: the pointer is handed on; not by FM_FORK it must be NULL or point into the heap. */
     size_t init_arg_bytes;
     const fm_context *context; /**< how the warden comes to be; NULL: fm_get_start_method() */
+    /**
+     * A worker process that has run so many chunks of maps is replaced, also in the middle of a map. Its successor is started, and initialized, before the old
+     * process runs the finalizer and ends. 0: no limit. A caller that works is never replaced. As maxtasksperchild of multiprocessing.Pool, which
+     * counts chunks, too.
+     */
+    int64_t max_tasks_per_worker;
+    /**
+     * [bytes] A worker process that has more resident memory of its own is replaced in the same way, after the chunk that it runs. 0: no limit. Arrays in the
+     * heap and mapped files do not count; the memory that it has from the caller's process does. Looked at every millisecond at most, and
+     * before a worker sleeps: a chunk may take any amount meanwhile.
+     */
+    size_t max_worker_bytes;
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
@@ -250,6 +262,8 @@ typedef struct fm_pool_counters {
     uint64_t deaths;     /**< workers that died before they were told to leave */
     uint64_t reruns;     /**< items or pieces of chunks that were started again */
     uint64_t undo_bytes; /**< restored before a rerun, FM_IN_PLACE */
+    uint64_t
+        recycled; /**< workers that were replaced because of max_tasks_per_worker or max_worker_bytes */
 } fm_pool_counters;
 /**
  * Counters since the open.
