@@ -26,6 +26,9 @@
  * all tallies name its job, knows that all is finished but its own share (await_leaving). With re-entry it would not: rank 1
  * leaves and dies, its successor steals, rank 2 leaves. (tests/model/range.pml -DCALLER -DREENTER)
  *
+ * WHO TAKES PART: ranks 0 .. n_ranks-1 of the plan, which are those wanted when the map began. Others look in, and leave at once: their lines are
+ * not part of the job, and nobody waits for them. A rank that is not wanted any more is left to itself until it has left all such jobs.
+ *
  * RETIRING is not leaving: a worker that is to be replaced stops between two chunks and leaves R, F, S, `inside` and `left` as they are. To the process
  * that takes its rank that looks like a death between two chunks: it resumes the job, finds nothing in flight, and claims on.
  *
@@ -52,7 +55,7 @@
 
 #define FMI_POOL_JOBS   64 /* one bit each in `used` */
 #define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull
-#define FMI_POOL_LAYOUT 3u
+#define FMI_POOL_LAYOUT 4u
 
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3, FMI_FN_TASK = 4 };
@@ -83,8 +86,8 @@ struct fmi_plan {
     int32_t host_cpu;  /* where the host thread ran */
     uint32_t unpacked; /* bit k: rows of in[k] have gaps; bit FM_MAX_COLUMNS: those of out */
     uint32_t mapped;   /* the same bits: a file, which a process may have to map first */
-    uint32_t pad;
-    int64_t max_call; /* items in one call of a chunk function; 0: any number */
+    uint32_t n_ranks;  /* that take part: 0 .. n_ranks-1 */
+    int64_t max_call;  /* items in one call of a chunk function; 0: any number */
     int64_t limit_ns;
     uint32_t retries;
     uint32_t flags;
@@ -175,6 +178,8 @@ struct fmi_pool_shm {
 #define FMI_POOL_CLOSING(shm) (&(shm)->work.beside[1])
 #define FMI_POOL_LATEST(shm)                                                                       \
     (&(shm)->work.beside[2]) /* slot published last: a hint, for prefetching */
+#define FMI_POOL_WANTED(shm)                                                                       \
+    (&(shm)->work.beside[3]) /* host: workers of higher ranks leave when they have no share */
 
 /* The shared parts of a pool, as every process of it has them; inherited by fork. */
 struct fmi_pool_view {
@@ -210,17 +215,26 @@ static inline unsigned fmi_job_state(uint64_t word)
     return (unsigned)(word & 255);
 }
 
+/* The number of ranks may have been overwritten. */
 static inline struct fmi_ranges fmi_job_ranges(const struct fmi_pool_view *view, int slot,
-                                               uint64_t ticket, uint32_t n_grains)
+                                               uint64_t ticket, const struct fmi_plan *plan)
 {
+    int n = (int)plan->n_ranks;
     return (struct fmi_ranges){
         .lines = view->ranges + (size_t)slot * (size_t)view->n_ranks,
         .moves = &view->shm->jobs[slot].moves,
-        .n = view->n_ranks,
-        .n_grains = n_grains,
+        .n = n > 0 && n <= view->n_ranks ? n : view->n_ranks,
+        .n_grains = plan->n_grains,
         .epoch = (uint32_t)(ticket % FMI_RANGE_MAX_EPOCH) + 1,
     };
 }
+
+/*
+ * job.c: 1 if `rank` has a share in an open job that it has not left. Asked for ranks that are not wanted, by their workers and by the warden.
+ * A map that is published as the pool shrinks: either the publisher sees that, and rings for the warden (fmi_mapping_publish), or whoever sees it
+ * finds the job here.
+ */
+int fmi_pool_has_share(int rank, void *view);
 
 /* OPEN -> DONE, and the wake of the host. By whoever found that all is finished. */
 void fmi_job_finish(const struct fmi_pool_view *view, int slot, uint64_t ticket);

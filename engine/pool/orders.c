@@ -116,6 +116,7 @@ void fmi_orders_obey(void *orders_shm, const int *fds)
         .init_arg = (void *)(uintptr_t)orders->init_arg,
         .work = fmi_pool_serve,
         .on_death = fmi_pool_wake_all,
+        .has_share = fmi_pool_has_share,
         .arg = &view,
     };
     explicit_bzero(orders->host.key, sizeof orders->host.key);

@@ -251,6 +251,7 @@ int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_r
         rc = add_status(plan, q);
     if (rc != 0 || plan->n_items == 0)
         return rc;
+    plan->n_ranks = (uint32_t)n_ranks;
     choose_grain(plan, q->opts, n_ranks);
     return (q->opts->flags & FM_IN_PLACE) != 0 && q->out != NULL ? choose_undo(plan, &out, n_ranks)
                                                                  : 0;

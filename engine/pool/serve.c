@@ -37,7 +37,7 @@ static struct fmi_runner make_runner(const struct server *s, int slot, uint64_t 
     return (struct fmi_runner){
         .plan = &job->plan,
         .job = job,
-        .ranges = fmi_job_ranges(view, slot, ticket, job->plan.n_grains),
+        .ranges = fmi_job_ranges(view, slot, ticket, &job->plan),
         .progress = &view->progress[(size_t)slot * (size_t)view->n_ranks + (size_t)s->rank],
         .tally = &view->tallies[s->rank],
         .worker = fmi_worker_self(),
@@ -53,19 +53,25 @@ static struct fmi_range_shm *own_line(const struct server *s, int slot)
     return &s->view->ranges[(size_t)slot * (size_t)s->view->n_ranks + (size_t)s->rank];
 }
 
+static int run_share(struct fmi_runner *runner, int resume)
+{
+    int rc = fmi_runner_init(runner);
+    if (rc < 0)
+        fmi_job_fail(runner->job, rc); /* and help to clear the job away */
+    rc = fmi_runner_run(runner, resume);
+    if (rc < 0)
+        fmi_job_fail(runner->job, rc);
+    return rc;
+}
+
 /* FMI_RUN_RETIRES: it has not left the job. */
 static int take_part(struct server *s, struct fmi_runner *runner, int slot, uint64_t ticket,
                      int resume)
 {
     *runner = make_runner(s, slot, ticket);
-    int rc = fmi_runner_init(runner);
-    if (rc < 0)
-        fmi_job_fail(runner->job, rc); /* and help to clear the job away */
-    rc = fmi_runner_run(runner, resume);
+    int rc = s->rank < runner->ranges.n ? run_share(runner, resume) : 0;
     if (rc == FMI_RUN_RETIRES)
         return rc;
-    if (rc < 0)
-        fmi_job_fail(runner->job, rc);
     if (rc != 0)
         fmi_job_finish(s->view, slot, ticket);
     s->host_cpu = runner->plan->host_cpu;
@@ -149,6 +155,13 @@ static void prefetch_latest(const struct server *s)
     fmi_prefetch_to_read(job_at(s, (int)slot));
 }
 
+/* The word lies beside the one that is polled anyway. */
+static int is_needed(const struct server *s)
+{
+    return atomic_load(FMI_POOL_WANTED(s->view->shm)) > (uint64_t)s->rank ||
+           fmi_pool_has_share(s->rank, (void *)s->view);
+}
+
 /* Before it sleeps with what it has taken. By then none of the time counts that a short map is waited for. */
 static int is_too_large(struct server *s, uint32_t seen, int64_t spin_ns)
 {
@@ -188,6 +201,8 @@ int fmi_pool_serve(int rank, uint32_t starts, void *arg)
         if (slot >= 0 && n_open > 1)
             continue;
         if (n_open == 0 && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
+            return FMI_WORK_OVER;
+        if (!is_needed(&server))
             return FMI_WORK_OVER;
         if (fmi_recycle_is_due(server.recycle))
             break;

@@ -18,7 +18,7 @@
  *                                     worker -> left      the same
  *   retiring   retiring == its number worker ends itself  death record (how: RETIRED if it ended in order); its standby goes on, if
  *                                                         there is none it is replaced
- *   left       left == starts         -                   as intended; not replaced
+ *   left       left == starts         warden -> vacant    as intended; not replaced, but if the rank is wanted again
  *
  * A STANDBY is the next process of a rank, forked and initialized beside one that retires: the rank is without a process only while the old one
  * ends. The old one, (rank, s), is between two chunks and touches nothing of a job any more.
@@ -38,6 +38,10 @@
  *
  * COMMAND (host writes, the warden obeys): RUN, LEAVE (workers leave by themselves when the work is done: those that die before are
  * replaced), KILL (all get SIGKILL, the warden exits). It moves forward only.
+ *
+ * HOW MANY: ranks below `wanted` have a worker. One above has none, but for a share in a job that was begun before (has_share): its worker
+ * leaves when it has none any more, and one that dies before is replaced. A crew grows on trial: from `wanted` raised and `trial` odd until the
+ * host makes it even again, a worker of a rank from `firm` on that ends before it is ready is not replaced, and is reported to the host.
  *
  * THE WARDEN'S LIFE: `life.word` holds its thread id from its first instruction on; the kernel marks it when it dies. The host waits on
  * it beside whatever it waits for. `state` says why a crew ended: RUNNING, OVER (as commanded), BROKEN.
@@ -128,14 +132,21 @@ struct fmi_crew_shm {
     struct fmi_park_shm events;           /* the host parks here; warden and workers wake it */
     alignas(64) _Atomic uint32_t command; /* host */
     _Atomic int64_t tick_ns;              /* host: how often to look at time limits; 0: never */
+    _Atomic uint32_t wanted;              /* host: ranks below have a worker */
+    _Atomic uint32_t firm;                /* host: those that did not fail to start */
+    _Atomic uint32_t trial;               /* host: odd while the crew grows */
     alignas(64) struct fmi_life_shm life; /* warden, kernel */
     _Atomic uint32_t state;               /* warden */
     _Atomic int32_t why;                  /* warden: the code that goes with BROKEN */
     _Atomic uint64_t deaths;              /* warden */
     _Atomic uint64_t recycled;            /* warden */
+    _Atomic uint32_t failed_trial;        /* warden: stored after the next two */
+    _Atomic uint32_t failed_rank;         /* warden */
+    _Atomic int32_t failed_code;          /* warden */
     alignas(64) struct fmi_worker_shm workers[];
 };
 static_assert(offsetof(struct fmi_crew_shm, command) == 64, "crew: layout");
+static_assert(offsetof(struct fmi_crew_shm, wanted) == 80, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, life) == 128, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, workers) == 192, "crew: layout");
 
@@ -148,7 +159,8 @@ struct fmi_crew_plan {
     int method; /* fm_start_method */
     fmi_entry *elsewhere;
     void *orders;
-    int first, n;    /* ranks first .. n-1 are processes */
+    int first, n;    /* ranks first .. n-1 can be processes */
+    int n_wanted;    /* those below are, from the open on */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
     int inner_threads;      /* 0: leave */
@@ -159,6 +171,8 @@ struct fmi_crew_plan {
     void *init_arg;
     int (*work)(int rank, uint32_t starts, void *arg); /* in the worker, until FMI_WORK_... */
     void (*on_death)(int rank, void *arg); /* in the warden, after each: wakes whoever sleeps */
+    /* In the warden: whether the rank has work to end, though it is not wanted. NULL: never. */
+    int (*has_share)(int rank, void *arg);
     void *arg;
 };
 
@@ -180,6 +194,17 @@ int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64
 
 /* Moves the command forward and rings. */
 void fmi_crew_command(struct fmi_crew *crew, uint32_t command);
+
+/*
+ * Raises the number of wanted ranks to n and waits until their workers are ready. 0; FM_EINIT; -EAGAIN ... a fork failed; -ETIMEDOUT; FM_ECANCELLED;
+ * FM_EBROKEN (detail). After an error the number is as it was. By one thread at a time, as the next.
+ */
+int fmi_crew_grow(struct fmi_crew *crew, int n, int64_t timeout);
+/* Lowers it to n, and does not wait. The caller wakes the workers, which are to see it. */
+void fmi_crew_shrink(struct fmi_crew *crew, int n);
+
+/* Rings, for a rank that has got a share and perhaps no worker. */
+void fmi_crew_ring(struct fmi_crew *crew);
 
 /* Sets how often limits are looked at, and rings. */
 void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns);

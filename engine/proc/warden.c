@@ -40,10 +40,13 @@ struct ward {  /* one worker, as the warden knows it */
     pid_t pid; /* 0: none */
     uint32_t starts;
     int64_t begin_ns;
-    uint64_t call;        /* the limited call that was seen running */
-    int64_t call_ns;      /* for how long */
-    uint64_t killed_call; /* killed because of that call; 0: not killed */
-    pid_t standby;        /* 0: none */
+    uint64_t call;         /* the limited call that was seen running */
+    int64_t call_ns;       /* for how long */
+    uint64_t killed_call;  /* killed because of that call; 0: not killed */
+    pid_t standby;         /* 0: none */
+    int is_dismissed;      /* killed as it started: nobody waits for it any more */
+    uint32_t trial;        /* of growing, for which it was started; 0: for none */
+    uint32_t failed_trial; /* of growing, in which its start failed; 0: none */
 };
 
 struct warden {
@@ -100,6 +103,33 @@ static int rank_beside(struct warden *w, pid_t pid)
     return -1;
 }
 
+static int has_share(const struct warden *w, int rank)
+{
+    return w->plan->has_share != NULL && w->plan->has_share(rank, w->plan->arg);
+}
+
+static int is_needed(const struct warden *w, int rank)
+{
+    return rank < (int)atomic_load(&w->shm->wanted) || has_share(w, rank);
+}
+
+/* A share must be run, whatever else happens. */
+static int is_on_trial(const struct warden *w, int rank)
+{
+    return atomic_load(&w->shm->trial) % 2 == 1 && rank >= (int)atomic_load(&w->shm->firm) &&
+           !has_share(w, rank);
+}
+
+/* The host decides; the rank stays vacant meanwhile. */
+static void fail_trial(struct warden *w, int rank, uint32_t trial, int code)
+{
+    w->wards[rank].failed_trial = trial;
+    atomic_store(&w->shm->failed_rank, (uint32_t)rank);
+    atomic_store(&w->shm->failed_code, code);
+    atomic_store(&w->shm->failed_trial, trial); /* pairs with check_grown */
+    fmi_park_wake_all(&w->shm->events);
+}
+
 /* starts is raised before the fork, so that a worker can be sure of its own number. */
 static int start_worker(struct warden *w, int rank)
 {
@@ -109,29 +139,45 @@ static int start_worker(struct warden *w, int rank)
     pid_t self = getpid();
     atomic_store(&shared->starts, starts);
     atomic_store(&shared->call, 0);
+    uint32_t trial = is_on_trial(w, rank) ? atomic_load(&w->shm->trial) : 0;
+    if (trial != 0) { /* what an earlier one said is told already */
+        atomic_store(&shared->init_code, 0);
+        atomic_store(&shared->stack_code, 0);
+    }
     pid_t pid = fmi_sys_fork();
     if (pid == 0)
         fmi_worker_run(w->plan, rank, starts, self, 0);
     if (pid < 0)
         return pid;
-    *ward = (struct ward){.pid = pid, .starts = starts, .begin_ns = fmi_now_ns()};
+    *ward = (struct ward){.pid = pid, .starts = starts, .begin_ns = fmi_now_ns(), .trial = trial};
     atomic_store(&shared->pid, (uint32_t)pid);
     fmi_log(starts == 1 ? FM_LOG_DEBUG : FM_LOG_INFO, "worker %d is process %d (start %u)", rank,
             (int)pid, starts);
     return 0;
 }
 
+static int is_missing(const struct warden *w, int rank)
+{
+    const struct ward *ward = &w->wards[rank];
+    if (ward->pid != 0 || !is_needed(w, rank))
+        return 0;
+    if (ward->failed_trial != 0 && ward->failed_trial == atomic_load(&w->shm->trial) &&
+        !has_share(w, rank))
+        return 0;
+    int has_left = ward->starts != 0 && atomic_load(&w->shm->workers[rank].left) == ward->starts;
+    return !has_left || atomic_load(&w->shm->command) == FMI_COMMAND_RUN;
+}
+
 static void start_missing(struct warden *w)
 {
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
-        struct ward *ward = &w->wards[rank];
-        int has_left = atomic_load(&w->shm->command) != FMI_COMMAND_RUN && ward->starts != 0 &&
-                       atomic_load(&w->shm->workers[rank].left) == ward->starts;
-        if (ward->pid != 0 || has_left)
+        if (!is_missing(w, rank))
             continue;
         int rc = start_worker(w, rank);
-        if (rc == 0) {
-            w->fork_failing_ns = 0;
+        if (rc == 0)
+            continue;
+        if (is_on_trial(w, rank)) {
+            fail_trial(w, rank, atomic_load(&w->shm->trial), rc);
             continue;
         }
         if (w->fork_failing_ns == 0)
@@ -140,6 +186,7 @@ static void start_missing(struct warden *w)
             break_crew(w, rc);
         return; /* the poll loop tries again */
     }
+    w->fork_failing_ns = 0;
 }
 
 static int is_retiring(struct warden *w, int rank)
@@ -176,9 +223,13 @@ static void start_standbys(struct warden *w)
 {
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
         const struct ward *ward = &w->wards[rank];
-        if (ward->pid != 0 && ward->standby == 0 && is_retiring(w, rank) &&
-            atomic_load(&w->shm->workers[rank].denied) != ward->starts)
+        if (ward->pid == 0 || ward->standby != 0 || !is_retiring(w, rank) ||
+            atomic_load(&w->shm->workers[rank].denied) == ward->starts)
+            continue;
+        if (is_needed(w, rank))
             start_standby(w, rank);
+        else
+            deny_standby(w, rank);
     }
 }
 
@@ -264,6 +315,38 @@ static void count_start_death(struct warden *w, int rank, int signal)
         break_crew(w, FM_EINIT);
 }
 
+static int is_late(const struct warden *w, int rank)
+{
+    const struct ward *ward = &w->wards[rank];
+    const struct fmi_worker_shm *shared = &w->shm->workers[rank];
+    int is_of_another = ward->trial != 0 && ward->trial != atomic_load(&w->shm->trial);
+    if (ward->pid == 0 || atomic_load(&shared->ready) == ward->starts ||
+        atomic_load(&shared->standby) == ward->starts) /* that one is about to be ready */
+        return 0;
+    return is_of_another || !is_needed(w, rank);
+}
+
+/* Those that were started for nothing, and are ready late, or never: they would not see that they may leave. */
+static void dismiss_late(struct warden *w)
+{
+    for (int rank = (int)atomic_load(&w->shm->firm); rank < w->plan->n; rank++)
+        if (!w->wards[rank].is_dismissed && is_late(w, rank)) {
+            w->wards[rank].is_dismissed = 1;
+            fmi_sys_kill(w->wards[rank].pid);
+        }
+}
+
+/* As it said, and as it was told. A clean end is believed at any time: what it was told may have changed since. */
+static int has_left(const struct warden *w, int rank, const struct fmi_exit *end)
+{
+    if (w->wards[rank].is_dismissed)
+        return 1;
+    if (atomic_load(&w->shm->workers[rank].left) != w->wards[rank].starts)
+        return 0;
+    return (end->signal == 0 && end->code == 0) || !is_needed(w, rank) ||
+           atomic_load(&w->shm->command) != FMI_COMMAND_RUN;
+}
+
 static void bury_worker(struct warden *w, int rank)
 {
     struct fmi_worker_shm *shared = &w->shm->workers[rank];
@@ -271,13 +354,12 @@ static void bury_worker(struct warden *w, int rank)
     struct fmi_exit end;
     int was_useful = atomic_load(&shared->called) == ward->starts ||
                      fmi_now_ns() - ward->begin_ns > USEFUL_LIFE_NS;
-    int has_left = atomic_load(&shared->left) == ward->starts &&
-                   atomic_load(&w->shm->command) != FMI_COMMAND_RUN;
+    int was_ready = atomic_load(&shared->ready) == ward->starts;
     fmi_heap_recover(ward->pid); /* before the reaping: its pid is its own until then */
     fmi_forksafe_forget(ward->pid);
     if (fmi_sys_reap(ward->pid, &end) != 0)
         return;
-    if (has_left && ward->standby == 0) {
+    if (ward->standby == 0 && has_left(w, rank, &end)) {
         ward->pid = 0;
         atomic_store(&shared->pid, 0);
         return;
@@ -285,8 +367,10 @@ static void bury_worker(struct warden *w, int rank)
     prepare_turn(w, rank);
     publish_death(w, rank, &end);
     pass_rank(w, rank);
+    if (!was_ready && ward->trial != 0)
+        fail_trial(w, rank, ward->trial, FM_EINIT);
     /* Those who retire are many: they do not end the row of another rank. */
-    if (was_useful && (shared->death.how != FMI_DEATH_RETIRED || rank == w->failing_rank))
+    else if (was_useful && (shared->death.how != FMI_DEATH_RETIRED || rank == w->failing_rank))
         w->start_deaths = 0;
     else if (!was_useful)
         count_start_death(w, rank, end.signal);
@@ -489,8 +573,8 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
         uint32_t command = atomic_load(&w.shm->command);
         if (command == FMI_COMMAND_KILL || atomic_load(&w.shm->state) == FMI_CREW_BROKEN)
             end_everything(&w, FMI_CREW_OVER);
-        if (w.fork_failing_ns != 0)
-            start_missing(&w);
+        start_missing(&w);
+        dismiss_late(&w);
         start_standbys(&w);
         if (command == FMI_COMMAND_LEAVE && count_workers(&w) == 0)
             end_everything(&w, FMI_CREW_OVER);

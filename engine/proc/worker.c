@@ -146,9 +146,13 @@ static void give_up(int code)
 /* To wake the host for each of many would take the cores from those that are still starting. */
 static void wake_when_all_are_ready(void)
 {
-    for (int rank = self.plan->first; rank < self.plan->n; rank++)
-        if (atomic_load(&self.plan->shm->workers[rank].ready) == 0)
+    struct fmi_crew_shm *shm = self.plan->shm;
+    int n = (int)atomic_load(&shm->wanted);
+    for (int rank = self.plan->first; rank < n && rank < self.plan->n; rank++) {
+        uint32_t ready = atomic_load(&shm->workers[rank].ready);
+        if (ready == 0 || ready != atomic_load(&shm->workers[rank].starts))
             return; /* that one sees this one: both have stored, then loaded, in one order */
+    }
     fmi_park_wake(&self.plan->shm->events);
 }
 

@@ -156,7 +156,7 @@ enum fm_caller {
 typedef struct fm_pool_opts {
     /** Set by FM_POOL_OPTS(). */
     size_t struct_size;
-    int workers; /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
+    int workers; /**< 0: fm_cpu_budget(), or max_workers if that is less; at most FM_MAX_WORKERS */
     int pin;     /**< an fm_pin; 0: FM_PIN_CORE */
     int caller; /**< an fm_caller; 0: FM_CALLER_SLEEPS. FM_CALLER_ONLY leaves out workers, pin, stack_bytes, inner_threads, context and all that limits or counts workers */
     /** Runs in each worker, and in each replacement, before any work (FM_CALLER_ONLY: in the caller); non-zero: FM_EINIT. */
@@ -183,6 +183,7 @@ typedef struct fm_pool_opts {
      * before a worker sleeps: a chunk may take any amount meanwhile.
      */
     size_t max_worker_bytes;
+    int max_workers; /**< that fm_pool_resize() may ask for; their cores are chosen at the open. 0: as many as at the open */
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
@@ -248,7 +249,22 @@ FM_API int fm_pool_join(fm_pool *pool, int64_t timeout);
 FM_API int fm_pool_destroy(fm_pool *pool);
 
 /**
- * Number of workers, the caller included when it works.
+ * Changes the number of workers. Maps that begin afterwards are shared out between these; those that run keep the workers that have a share in
+ * them, and get no others. Workers that are too many run their finalizer and leave when they have no such map any more; one that
+ * dies before is replaced. New ones run the initializer.
+ * @param pool     an open pool
+ * @param workers  1 .. max_workers of the open, the caller included when it works
+ * @return 0; `-EINVAL` no pool, or no such number: for more than there were at the open, open with `.max_workers`; FM_ECLOSED the pool is closed or
+ *         terminated; FM_EINIT an initializer failed or a new worker died in it (detail: rank and how); `-ETIMEDOUT` not ready within the pool's
+ *         start_timeout; `-EAGAIN`, `-ENOMEM` no process could be forked; FM_ECANCELLED the pool was terminated meanwhile; FM_EBROKEN; FM_EFORKED
+ * State after an error: the number is as before; new workers that had come so far leave again.
+ * Blocks / thread-safety: with more workers until the new ones are ready, with fewer never; and until other calls of it on this pool have ended. Any
+ *   thread, also during a map, and in its callback.
+ */
+FM_API FM_NODISCARD int fm_pool_resize(fm_pool *pool, int workers);
+
+/**
+ * Number of workers, the caller included when it works: what was asked for last.
  * @param pool  a pool
  * @return [workers] >= 1; `-EINVAL` no pool; FM_EFORKED
  * Blocks / thread-safety: never; any thread.
