@@ -254,6 +254,81 @@ static void test_recycle_blames_the_item_that_crashes_and_no_other(void **state)
     fm_array_destroy(out);
 }
 
+static double sum_with(const fm_pool_opts *opts, fm_array *in)
+{
+    double sum = 0;
+    fm_pool *pool = open_pool(opts);
+    t_expect(fm_pool_reduce(pool, in, FM_SUM, &sum, sizeof sum, NULL), 0);
+    assert_true(opts->max_tasks_per_worker == 0 || counters_of(pool).recycled > 0);
+    t_destroy(pool);
+    return sum;
+}
+
+static void test_recycle_in_a_reduction_changes_no_bit(void **state)
+{
+    enum { LENGTH = 200000 };
+    (void)state;
+    fm_array *in = t_vector(FM_F64, LENGTH);
+    double *x = fm_array_data(in);
+    for (int i = 0; i < LENGTH; i++)
+        x[i] = 1.0 / (1 + i);
+    double expected = sum_with(FM_POOL_OPTS(.workers = 1), in);
+    double sum = sum_with(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 1), in);
+    assert_memory_equal(&sum, &expected, sizeof sum);
+    fm_array_destroy(in);
+}
+
+static int hang_at_77(const void *item, void *result, void *arg)
+{
+    while (*(const int64_t *)item == 77)
+        t_sleep_ms(1000);
+    return twice(item, result, arg);
+}
+
+static void test_recycle_ends_the_item_that_passes_its_limit_and_no_other(void **state)
+{
+    fm_failure failure;
+    (void)state;
+    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 2));
+    fm_array *out = t_vector(FM_I64, N);
+    t_expect(fm_pool_map_range(pool, hang_at_77, 0, N, out,
+                               FM_MAP_OPTS(.chunk = 5, .on_error = FM_ON_ERROR_CONTINUE,
+                                           .item_timeout = FM_MS(200))),
+             FM_ETIMEOUT);
+    assert_int_equal(fm_pool_failures(pool, &failure, 1), 1);
+    assert_int_equal(failure.item, 77);
+    for (int64_t i = 0; i < N; i++)
+        if (i != 77)
+            assert_int_equal(numbers(out)[i], 2 * i);
+    t_destroy(pool);
+    fm_array_destroy(out);
+}
+
+static int fork_a_sleeper(const void *item, void *result, void *arg)
+{
+    (void)item;
+    (void)arg;
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    *(int64_t *)result = pid;
+    return 0;
+}
+
+static void test_recycle_ends_what_the_old_one_forked(void **state)
+{
+    (void)state;
+    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1, .max_tasks_per_worker = 1));
+    fm_array *out = t_vector(FM_I64, 3);
+    t_expect(fm_pool_map_range(pool, fork_a_sleeper, 0, 3, out, FM_MAP_OPTS(.chunk = 1)), 0);
+    for (int i = 0; i < 3; i++)
+        while (kill((pid_t)numbers(out)[i], 0) == 0)
+            t_sleep_ms(1);
+    t_destroy(pool);
+    fm_array_destroy(out);
+}
+
 /* ---- so much memory ------------------------------------------------------------------------------ */
 
 enum { LEAK_BYTES = 8 << 20 };
@@ -549,6 +624,9 @@ T_MAIN(T_EACH_METHOD(test_recycle_worker_never_runs_more_chunks_than_its_limit),
        T_TEST(test_recycle_in_maps_in_place_changes_no_result),
        T_TEST(test_recycle_between_maps_of_several_threads_changes_no_result),
        T_TEST(test_recycle_blames_the_item_that_crashes_and_no_other),
+       T_TEST(test_recycle_in_a_reduction_changes_no_bit),
+       T_TEST(test_recycle_ends_the_item_that_passes_its_limit_and_no_other),
+       T_TEST(test_recycle_ends_what_the_old_one_forked),
        T_TEST(test_recycle_worker_that_has_grown_too_large_is_replaced),
        T_TEST(test_recycle_worker_that_sleeps_after_its_last_chunk_gives_its_memory_back),
        T_EACH_METHOD(test_recycle_successor_is_initialized_before_the_old_one_ends),

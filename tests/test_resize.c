@@ -5,6 +5,8 @@
 #include "t_pool.h"
 #include "victim.h"
 
+#include "fault.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -473,6 +475,50 @@ static void test_resize_in_two_threads_at_once_is_done_one_after_the_other(void 
     close_pool(busy.pool);
 }
 
+/* ---- a kill before each transition --------------------------------------------------------------- */
+
+#ifdef FORKMAP_FAULTS
+/* A grow that is struck fails with FM_EINIT and is done again. */
+static void kill_at(const char *point)
+{
+    static const int passages[] = {1, 2, 7};
+    for (size_t i = 0; i < T_N_OF(passages); i++) {
+        assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0); /* the page must be there before the fork */
+        fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1, .max_workers = MOST));
+        fmi_fault_spare_this_process();
+        assert_int_equal(fmi_fault_arm(point, passages[i], 1), 0);
+        for (int round = 0; round < 6; round++) {
+            int n = round % 2 == 0 ? MOST - round % 4 : 1, rc = fm_pool_resize(pool, n);
+            if (rc == FM_EINIT)
+                rc = fm_pool_resize(pool, n);
+            t_expect(rc, 0);
+            check_ranks(pool, n);
+        }
+        close_pool(pool);
+        assert_true(fmi_fault_passages() >= passages[i]);
+        fmi_fault_arm(NULL, 0, 0);
+    }
+}
+#else
+static void kill_at(const char *point)
+{
+    (void)point;
+    t_skip("a build with FORKMAP_FAULTS");
+}
+#endif
+
+#define POINT(name, point)                                                                         \
+    static void test_resize_killed_at_##name##_ends(void **state)                                  \
+    {                                                                                              \
+        (void)state;                                                                               \
+        kill_at(point);                                                                            \
+    }
+POINT(worker_initialize, "worker.initialize")
+POINT(worker_ready, "worker.ready")
+POINT(worker_leave, "worker.leave")
+POINT(serve_inside, "serve.inside")
+POINT(serve_leave, "serve.leave")
+
 T_MAIN(T_EACH_METHOD(test_resize_changes_who_takes_part_in_maps),
        T_TEST(test_resize_of_a_caller_that_works_goes_down_to_the_caller_alone),
        T_TEST(test_resize_to_and_fro_loses_no_worker),
@@ -487,4 +533,9 @@ T_MAIN(T_EACH_METHOD(test_resize_changes_who_takes_part_in_maps),
        T_TEST(test_resize_in_a_map_replaces_one_that_dies_before_it_leaves),
        T_TEST(test_resize_beside_maps_of_other_threads_changes_no_result),
        T_TEST(test_resize_beside_maps_whose_workers_are_recycled_changes_no_result),
-       T_TEST(test_resize_in_two_threads_at_once_is_done_one_after_the_other))
+       T_TEST(test_resize_in_two_threads_at_once_is_done_one_after_the_other),
+       T_TEST(test_resize_killed_at_worker_initialize_ends),
+       T_TEST(test_resize_killed_at_worker_ready_ends),
+       T_TEST(test_resize_killed_at_worker_leave_ends),
+       T_TEST(test_resize_killed_at_serve_inside_ends),
+       T_TEST(test_resize_killed_at_serve_leave_ends))

@@ -266,7 +266,8 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     pool->is_nested = fmi_runner_current() != NULL;
     set_phase(pool, FMI_PHASE_OPEN);
     pool->start_timeout = o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS;
-    int rc = pool->n_workers = count_workers(o);
+    int rc = count_workers(o);
+    atomic_store(&pool->n_workers, rc);
     if (rc > 0)
         pool->view.n_ranks = count_ranks(o, rc);
     if (rc > 0)

@@ -32,9 +32,12 @@ enum {
     RETRY_FORK_MS = 20,
     SETTLE_MS = 1,
     GIVE_UP_FORK_MS = 5000,
+    ORPHANS_MS = 100,
 };
 #define GIVE_UP_START_NS FM_SECONDS(5)
 #define USEFUL_LIFE_NS   FM_SECONDS(1)
+
+enum { ORPHANS_NONE = 0, ORPHANS_LATER = 1, ORPHANS_NOW = 2 }; /* when to look for them */
 
 struct ward {  /* one worker, as the warden knows it */
     pid_t pid; /* 0: none */
@@ -60,6 +63,8 @@ struct warden {
     int failing_rank;        /* of the last of them */
     int64_t fork_failing_ns; /* since when; 0: it is not */
     int64_t last_tick_ns;
+    int may_have_orphans; /* ORPHANS_... */
+    int64_t orphans_ns;   /* when they were looked for */
     int knows_oom_kills; /* the counter is first read in the first quiet moment after the workers started */
     uint64_t oom_kills;
 };
@@ -336,6 +341,12 @@ static void dismiss_late(struct warden *w)
         }
 }
 
+static void expect_orphans(struct warden *w, int when)
+{
+    if (when > w->may_have_orphans)
+        w->may_have_orphans = when;
+}
+
 /* As it said, and as it was told. A clean end is believed at any time: what it was told may have changed since. */
 static int has_left(const struct warden *w, int rank, const struct fmi_exit *end)
 {
@@ -360,12 +371,14 @@ static void bury_worker(struct warden *w, int rank)
     if (fmi_sys_reap(ward->pid, &end) != 0)
         return;
     if (ward->standby == 0 && has_left(w, rank, &end)) {
+        expect_orphans(w, ORPHANS_NOW);
         ward->pid = 0;
         atomic_store(&shared->pid, 0);
         return;
     }
     prepare_turn(w, rank);
     publish_death(w, rank, &end);
+    expect_orphans(w, shared->death.how == FMI_DEATH_RETIRED ? ORPHANS_LATER : ORPHANS_NOW);
     pass_rank(w, rank);
     if (!was_ready && ward->trial != 0)
         fail_trial(w, rank, ward->trial, FM_EINIT);
@@ -387,11 +400,25 @@ static void bury_standby(struct warden *w, int rank)
     fmi_log(FM_LOG_INFO, "worker %d, process %d, ended before its turn: %s %d", rank,
             (int)ward->standby, end.signal != 0 ? "signal" : "exit code",
             end.signal != 0 ? end.signal : end.code);
+    expect_orphans(w, ORPHANS_NOW);
     ward->standby = 0;
     atomic_store(&w->shm->workers[rank].standby_pid, 0);
     atomic_fetch_add_explicit(&w->shm->deaths, 1, memory_order_relaxed); /* a counter for people */
     count_start_death(w, rank, end.signal);
     deny_standby(w, rank);
+}
+
+/* A look reads all of /proc, some milliseconds. Those that retire may be hundreds a second: their orphans, if any, live a little longer. */
+static void end_orphans(struct warden *w)
+{
+    int64_t now = w->may_have_orphans == ORPHANS_NONE ? 0 : fmi_now_ns();
+    if (w->may_have_orphans == ORPHANS_NONE ||
+        (w->may_have_orphans == ORPHANS_LATER &&
+         now - w->orphans_ns < ORPHANS_MS * (int64_t)1000000))
+        return;
+    fmi_sys_kill_children(is_ward, w);
+    w->may_have_orphans = ORPHANS_NONE;
+    w->orphans_ns = now;
 }
 
 static void bury_orphan(pid_t pid)
@@ -410,6 +437,7 @@ static int bury_the_dead(struct warden *w)
         int rank = rank_of(w, pid), beside = rank_beside(w, pid);
         any++;
         if (rank < 0 && beside < 0) {
+            expect_orphans(w, ORPHANS_NOW);
             bury_orphan(pid); /* a grandchild whose parent died before it */
             continue;
         }
@@ -503,9 +531,11 @@ static int poll_timeout_ms(const struct warden *w, int64_t tick_ns)
         return RETRY_FORK_MS;
     if (!w->knows_oom_kills)
         return SETTLE_MS;
+    int most = w->may_have_orphans == ORPHANS_NONE ? -1 : ORPHANS_MS;
     if (tick_ns <= 0)
-        return -1;
-    return tick_ns < 1000000 ? 1 : (int)(tick_ns / 1000000);
+        return most;
+    int tick_ms = tick_ns < 1000000 ? 1 : (int)(tick_ns / 1000000);
+    return most > 0 && most < tick_ms ? most : tick_ms;
 }
 
 static void note_oom_kills(struct warden *w)
@@ -567,8 +597,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
         fmi_sys_drain(bell);
         fmi_sys_drain(w.children);
         w.n_buried = bury_the_dead(&w);
-        if (w.n_buried > 0)
-            fmi_sys_kill_children(is_ward, &w);
+        end_orphans(&w);
         fmi_filemap_drop_dead(); /* or the pages of a file that is gone would stay as long as the pool */
         uint32_t command = atomic_load(&w.shm->command);
         if (command == FMI_COMMAND_KILL || atomic_load(&w.shm->state) == FMI_CREW_BROKEN)
