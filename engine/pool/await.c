@@ -18,7 +18,7 @@ static int64_t count_done(const struct fmi_mapping *m)
 {
     int64_t n_done = 0;
     const struct fmi_progress_shm *progress = fmi_mapping_progress(m);
-    for (int rank = 0; rank < m->pool->view.n_ranks; rank++)
+    for (int rank = 0; rank < m->ranges.n; rank++)
         if (atomic_load_explicit(&progress[rank].ticket, memory_order_relaxed) == m->ticket)
             n_done += atomic_load_explicit(&progress[rank].n_done,
                                            memory_order_relaxed); /* an estimate */
@@ -117,7 +117,7 @@ static int await_done(struct fmi_mapping *m)
 /* A worker that has to share the host's core cannot run while the host spins there. */
 static int has_worker_on_host_core(const struct fmi_mapping *m)
 {
-    for (int rank = 0; rank < m->pool->view.n_ranks; rank++)
+    for (int rank = 0; rank < m->ranges.n; rank++)
         if (m->pool->view.cpus[rank] == m->plan.host_cpu)
             return 1;
     return 0;
@@ -162,7 +162,7 @@ static int await_leaving(const struct fmi_mapping *m)
 {
     const struct fmi_tally_shm *tallies = m->pool->view.tallies;
     uint64_t begin = 0, patience = fmi_ticks_of_ns(PATIENCE_NS);
-    for (int rank = 1; rank < m->pool->view.n_ranks; rank++)
+    for (int rank = 1; rank < m->ranges.n; rank++)
         /* acquire: pairs with visit */
         while (atomic_load_explicit(&tallies[rank].left, memory_order_acquire) != m->ticket) {
             uint64_t now = fmi_ticks();

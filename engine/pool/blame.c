@@ -184,7 +184,8 @@ int64_t fmi_blame_death(struct fmi_runner *r, int64_t next, int64_t end)
         return next;
     fmi_count(&r->tally->n_reruns, 1);
     int is_counted = load_attempts(r).counted == (death->starts & 0xffffff);
-    if (death->how == FMI_DEATH_LATE || is_counted || atomic_load(&p->calling) != death->starts)
+    if (death->how == FMI_DEATH_LATE || death->how == FMI_DEATH_RETIRED || is_counted ||
+        atomic_load(&p->calling) != death->starts)
         return next; /* it died before or after the functions of this chunk */
     int64_t piece = atomic_load(&p->piece), most = r->plan->max_call;
     if (most > 0 && (piece == 0 || piece > most))

@@ -38,12 +38,14 @@ struct fm_pool {
     struct fm_pool *next; /* of all handles of the process */
     _Atomic uint64_t use; /* { phase:32, threads inside a map:32 }: so the last to leave knows */
     pthread_mutex_t lock; /* for the words at the end */
+    pthread_mutex_t resizing; /* one resize after the other */
 
     int first_cleared; /* what comes before outlives the pool, for late-comers; the rest starts as 0 */
     uint32_t owner;    /* pid of the process that opened it */
     uint64_t serial;       /* of the open, in this process */
     _Atomic int n_waiting; /* threads, for a job slot */
-    int n_workers;
+    _Atomic int n_workers; /* wanted; of view.n_ranks that there may be */
+    int64_t start_timeout;
     int caller;                                    /* fm_caller */
     int has_crew;                                  /* not when the caller is the only worker */
     int method;                                    /* fm_start_method */

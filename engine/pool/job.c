@@ -35,6 +35,25 @@ void fmi_pool_wake_all(int rank, void *view)
     fmi_park_wake_all(&v->shm->done);
 }
 
+static int has_share_in(const struct fmi_pool_view *v, int slot, int rank)
+{
+    const struct fmi_job_shm *job = &v->shm->jobs[slot];
+    uint64_t word =
+        atomic_load(&job->word); /* seq_cst: after `wanted`; pairs with fmi_mapping_publish */
+    const struct fmi_range_shm *line = &v->ranges[(size_t)slot * (size_t)v->n_ranks + (size_t)rank];
+    return fmi_job_state(word) == FMI_JOB_OPEN && (uint32_t)rank < job->plan.n_ranks &&
+           atomic_load(&line->left) != fmi_job_ticket(word);
+}
+
+int fmi_pool_has_share(int rank, void *view)
+{
+    const struct fmi_pool_view *v = view;
+    for (uint64_t used = atomic_load(FMI_POOL_USED(v->shm)); used != 0; used &= used - 1)
+        if (has_share_in(v, __builtin_ctzll(used), rank))
+            return 1;
+    return 0;
+}
+
 void fmi_job_finish(const struct fmi_pool_view *view, int slot, uint64_t ticket)
 {
     uint64_t open = fmi_job_word(ticket, FMI_JOB_OPEN);

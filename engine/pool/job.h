@@ -26,6 +26,12 @@
  * all tallies name its job, knows that all is finished but its own share (await_leaving). With re-entry it would not: rank 1
  * leaves and dies, its successor steals, rank 2 leaves. (tests/model/range.pml -DCALLER -DREENTER)
  *
+ * WHO TAKES PART: ranks 0 .. n_ranks-1 of the plan, which are those wanted when the map began. Others look in, and leave at once: their lines are
+ * not part of the job, and nobody waits for them. A rank that is not wanted any more is left to itself until it has left all such jobs.
+ *
+ * RETIRING is not leaving: a worker that is to be replaced stops between two chunks and leaves R, F, S, `inside` and `left` as they are. To the process
+ * that takes its rank that looks like a death between two chunks: it resumes the job, finds nothing in flight, and claims on.
+ *
  * INVARIANTS
  *   (1) plan and lines of a job do not change while it is OPEN, but for ranges, progress, stop, error, median_ns, n_failed.
  *   (2) progress (j, rank) belongs to the job with that ticket only; the owner resets it when it first enters.
@@ -73,7 +79,9 @@ struct fmi_plan {
     int64_t n_items;
     int64_t begin; /* number of item 0, for ranges */
     int64_t grain; /* items */
-    uint16_t kind, n_in, schedule, on_error;
+    uint16_t kind, n_in;
+    uint8_t schedule, on_error;
+    uint16_t n_ranks; /* that take part: 0 .. n_ranks-1 */
 
     uint32_t n_grains;
     uint32_t want;     /* grains a claim */
@@ -213,6 +221,8 @@ struct fmi_pool_shm {
 #define FMI_POOL_CLOSING(shm) (&(shm)->work.beside[1])
 #define FMI_POOL_LATEST(shm)                                                                       \
     (&(shm)->work.beside[2]) /* slot published last: a hint, for prefetching */
+#define FMI_POOL_WANTED(shm)                                                                       \
+    (&(shm)->work.beside[3]) /* host: workers of higher ranks leave when they have no share */
 
 /* The shared parts of a pool, as every process of it has them; inherited by fork. */
 struct fmi_pool_view {
@@ -223,7 +233,9 @@ struct fmi_pool_view {
     struct fmi_crew_shm *crew;
     const int *cpus; /* by rank */
     int n_ranks;
-    int is_isolated; /* no rank is the caller's */
+    int is_isolated;   /* no rank is the caller's */
+    int64_t max_tasks; /* of one worker process (recycle.h); 0: no limit */
+    size_t max_bytes;  /* the same */
 };
 
 /* job.c: sets where the parts lie in a pool's block. Returns the bytes of it. */
@@ -246,17 +258,26 @@ static inline unsigned fmi_job_state(uint64_t word)
     return (unsigned)(word & 255);
 }
 
+/* The number of ranks may have been overwritten. */
 static inline struct fmi_ranges fmi_job_ranges(const struct fmi_pool_view *view, int slot,
-                                               uint64_t ticket, uint32_t n_grains)
+                                               uint64_t ticket, const struct fmi_plan *plan)
 {
+    int n = (int)plan->n_ranks;
     return (struct fmi_ranges){
         .lines = view->ranges + (size_t)slot * (size_t)view->n_ranks,
         .moves = &view->shm->jobs[slot].moves,
-        .n = view->n_ranks,
-        .n_grains = n_grains,
+        .n = n > 0 && n <= view->n_ranks ? n : view->n_ranks,
+        .n_grains = plan->n_grains,
         .epoch = (uint32_t)(ticket % FMI_RANGE_MAX_EPOCH) + 1,
     };
 }
+
+/*
+ * job.c: 1 if `rank` has a share in an open job that it has not left. Asked for ranks that are not wanted, by their workers and by the warden.
+ * A map that is published as the pool shrinks: either the publisher sees that, and rings for the warden (fmi_mapping_publish), or whoever sees it
+ * finds the job here.
+ */
+int fmi_pool_has_share(int rank, void *view);
 
 /* OPEN -> DONE, and the wake of the host. By whoever found that all is finished. */
 void fmi_job_finish(const struct fmi_pool_view *view, int slot, uint64_t ticket);
@@ -267,7 +288,7 @@ void fmi_job_stop_at(struct fmi_job_shm *job, int64_t item);
 /* Notes why the map cannot go on, and stops it. */
 void fmi_job_fail(struct fmi_job_shm *job, int code);
 
-/* serve.c: a worker's work: serves jobs until the pool is closing. */
-void fmi_pool_serve(int rank, uint32_t starts, void *arg);
+/* serve.c: a worker's work: serves jobs until the pool is closing, or the worker is to be replaced. FMI_WORK_... */
+int fmi_pool_serve(int rank, uint32_t starts, void *arg);
 
 #endif

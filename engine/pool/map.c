@@ -92,7 +92,7 @@ int fmi_mapping_begin(struct fmi_mapping *m, fm_pool *pool, const struct fmi_req
         m->report_ns = fmi_deadline_after(fmi_mapping_report_interval(m));
     }
     fmi_mapping_prefetch(pool);
-    int rc = fmi_plan_prepare(&m->plan, request, pool->view.n_ranks);
+    int rc = fmi_plan_prepare(&m->plan, request, atomic_load(&pool->n_workers));
     if (rc != 0 || m->plan.n_items == 0)
         return rc;
     rc = fmi_mapping_take_slot(m);

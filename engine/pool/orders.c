@@ -47,6 +47,8 @@ int fmi_orders_write(struct fmi_orders_shm **out, const struct fmi_crew_plan *pl
     orders->inner_threads = plan->inner_threads;
     orders->stack_bytes = plan->stack_bytes;
     orders->init_arg = (uintptr_t)plan->init_arg;
+    orders->max_tasks = ((const struct fmi_pool_view *)plan->arg)->max_tasks;
+    orders->max_bytes = ((const struct fmi_pool_view *)plan->arg)->max_bytes;
     orders->host = plan->host;
     for (int rank = 0; rank < plan->n; rank++)
         orders->cpus[rank] = plan->cpus[rank];
@@ -99,6 +101,8 @@ void fmi_orders_obey(void *orders_shm, const int *fds)
     fmi_pool_lay_out(&view, block, orders->n_ranks);
     view.cpus = copy_cpus(orders);
     view.is_isolated = orders->first == 0;
+    view.max_tasks = orders->max_tasks;
+    view.max_bytes = orders->max_bytes;
     plan = (struct fmi_crew_plan){
         .shm = view.crew,
         .first = orders->first,
@@ -112,6 +116,7 @@ void fmi_orders_obey(void *orders_shm, const int *fds)
         .init_arg = (void *)(uintptr_t)orders->init_arg,
         .work = fmi_pool_serve,
         .on_death = fmi_pool_wake_all,
+        .has_share = fmi_pool_has_share,
         .arg = &view,
     };
     explicit_bzero(orders->host.key, sizeof orders->host.key);

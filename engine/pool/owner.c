@@ -46,6 +46,7 @@ fm_pool *fmi_owner_new_handle(void)
                sizeof *found - offsetof(fm_pool, first_cleared));
     } else if ((found = calloc(1, sizeof *found)) != NULL) {
         pthread_mutex_init(&found->lock, NULL);
+        pthread_mutex_init(&found->resizing, NULL);
         found->next = handles;
         handles = found;
     }

@@ -33,6 +33,10 @@ static int check_opts(const fm_pool_opts *o)
         return fmi_error(-EINVAL,
                          "%d workers asked for; there may be 1 .. %d (0: one per usable core)",
                          o->workers, FM_MAX_WORKERS);
+    if (o->max_workers < 0 || o->max_workers > FM_MAX_WORKERS ||
+        (o->max_workers > 0 && o->max_workers < o->workers))
+        return fmi_error(-EINVAL, "max_workers is %d; it may be %d .. %d, or 0: as many as workers",
+                         o->max_workers, o->workers > 0 ? o->workers : 1, FM_MAX_WORKERS);
     if (o->pin < 0 || o->pin > FM_PIN_NONE)
         return fmi_error(-EINVAL, "unknown pin %d", o->pin);
     if (o->caller < 0 || o->caller > FM_CALLER_ONLY)
@@ -44,6 +48,9 @@ static int check_opts(const fm_pool_opts *o)
     if (o->inner_threads < -1 || o->start_timeout < 0)
         return fmi_error(-EINVAL,
                          "inner_threads may be -1 or more, start_timeout may not be negative");
+    if (o->max_tasks_per_worker < 0)
+        return fmi_error(-EINVAL, "max_tasks_per_worker is %lld; it may not be negative",
+                         (long long)o->max_tasks_per_worker);
     return 0;
 }
 
@@ -52,7 +59,13 @@ static int count_workers(const fm_pool_opts *o)
     fm_budget budget;
     if (o->caller == FM_CALLER_ONLY)
         return 1;
-    return o->workers > 0 ? o->workers : fm_cpu_budget(&budget);
+    int n = o->workers > 0 ? o->workers : fm_cpu_budget(&budget);
+    return o->max_workers > 0 && n > o->max_workers ? o->max_workers : n;
+}
+
+static int count_ranks(const fm_pool_opts *o, int n_workers)
+{
+    return o->caller == FM_CALLER_ONLY || o->max_workers == 0 ? n_workers : o->max_workers;
 }
 
 /* The caller's share goes to its own core, so that no worker is pinned there. */
@@ -69,7 +82,7 @@ static void give_caller_its_core(int *cpus, int n)
 
 static int choose_cpus(fm_pool *pool, const fm_pool_opts *o)
 {
-    int n = pool->n_workers;
+    int n = pool->view.n_ranks;
     if (pool->is_serial) {
         pool->cpus = malloc(sizeof *pool->cpus);
         if (pool->cpus == NULL)
@@ -90,20 +103,24 @@ static int choose_cpus(fm_pool *pool, const fm_pool_opts *o)
 
 /* ---- shared memory -------------------------------------------------------------------------- */
 
-static int make_shared(fm_pool *pool)
+static int make_shared(fm_pool *pool, const fm_pool_opts *o)
 {
-    int rc = fmi_guarded_take(&pool->block, fmi_pool_lay_out(&pool->view, NULL, pool->n_workers));
+    int rc =
+        fmi_guarded_take(&pool->block, fmi_pool_lay_out(&pool->view, NULL, pool->view.n_ranks));
     if (rc != 0)
         return rc;
-    fmi_pool_lay_out(&pool->view, pool->block, pool->n_workers);
+    fmi_pool_lay_out(&pool->view, pool->block, pool->view.n_ranks);
     pool->view.cpus = pool->cpus;
     pool->view.is_isolated = pool->caller != FM_CALLER_WORKS;
+    pool->view.max_tasks = o->max_tasks_per_worker;
+    pool->view.max_bytes = o->max_worker_bytes;
     struct fmi_pool_shm *shm = pool->view.shm;
     shm->magic = FMI_POOL_MAGIC;
     shm->layout = FMI_POOL_LAYOUT;
-    shm->n_ranks = (uint32_t)pool->n_workers;
+    shm->n_ranks = (uint32_t)pool->view.n_ranks;
     fmi_park_init(&shm->work);
     fmi_park_init(&shm->done);
+    atomic_store(FMI_POOL_WANTED(shm), (uint64_t)pool->n_workers);
     for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
         atomic_store(&shm->jobs[slot].word, fmi_job_word(0, FMI_JOB_FREE));
     return 0;
@@ -114,8 +131,8 @@ static void free_records(fm_pool *pool)
 {
     struct fmi_report ignored = {0};
     for (int slot = 0; pool->block != NULL && slot < FMI_POOL_JOBS; slot++)
-        if (fmi_report_drop(&ignored, &pool->view.progress[slot * pool->n_workers],
-                            pool->n_workers) != 0)
+        if (fmi_report_drop(&ignored, &pool->view.progress[slot * pool->view.n_ranks],
+                            pool->view.n_ranks) != 0)
             break; /* overwritten: they stay until the family ends */
     free(ignored.list);
 }
@@ -127,7 +144,8 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
     struct fmi_crew_plan plan = {
         .shm = pool->view.crew,
         .first = pool->caller == FM_CALLER_WORKS ? 1 : 0,
-        .n = pool->n_workers,
+        .n = pool->view.n_ranks,
+        .n_wanted = pool->n_workers,
         .cpus = pool->cpus,
         .stack_bytes = o->stack_bytes,
         .inner_threads = o->inner_threads == 0 ? 1 : o->inner_threads,
@@ -136,6 +154,7 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
         .init_arg = o->init_arg_bytes > 0 ? pool->init_arg : o->init_arg,
         .work = fmi_pool_serve,
         .on_death = fmi_pool_wake_all,
+        .has_share = fmi_pool_has_share,
         .arg = &pool->view,
         .host = *fmi_family_self(),
         .method = pool->method,
@@ -149,8 +168,7 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
     if (rc != 0)
         return rc;
     plan.orders = pool->orders;
-    rc = fmi_crew_open(&pool->crew, &plan,
-                       o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS);
+    rc = fmi_crew_open(&pool->crew, &plan, pool->start_timeout);
     pool->has_crew = rc == 0;
     return rc;
 }
@@ -249,7 +267,11 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     pool->is_serial = o->caller == FM_CALLER_ONLY;
     pool->is_nested = fmi_runner_current() != NULL;
     set_phase(pool, FMI_PHASE_OPEN);
-    int rc = pool->n_workers = count_workers(o);
+    pool->start_timeout = o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS;
+    int rc = count_workers(o);
+    atomic_store(&pool->n_workers, rc);
+    if (rc > 0)
+        pool->view.n_ranks = count_ranks(o, rc);
     if (rc > 0)
         rc = choose_cpus(pool, o);
     if (rc == 0 && (pool->written = calloc(FMI_POOL_JOBS, sizeof *pool->written)) == NULL)
@@ -259,7 +281,7 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
     if (rc == 0)
         rc = copy_init_arg(pool, o);
     if (rc == 0)
-        rc = make_shared(pool);
+        rc = make_shared(pool, o);
     if (rc == 0)
         rc = open_crew(pool, o);
     if (rc == 0)

@@ -212,8 +212,8 @@ static int choose_undo(struct fmi_plan *plan, const struct fmi_array_view *out, 
 
 static void set_policy(struct fmi_plan *plan, const fm_map_opts *o)
 {
-    plan->schedule = (uint16_t)(o->schedule == 0 ? FM_SCHEDULE_AUTO : o->schedule);
-    plan->on_error = (uint16_t)(o->on_error == 0 ? FM_ON_ERROR_STOP : o->on_error);
+    plan->schedule = (uint8_t)(o->schedule == 0 ? FM_SCHEDULE_AUTO : o->schedule);
+    plan->on_error = (uint8_t)(o->on_error == 0 ? FM_ON_ERROR_STOP : o->on_error);
     plan->limit_ns = o->item_timeout;
     plan->factor = o->timeout_factor;
     plan->max_failures = o->max_failures;
@@ -253,6 +253,7 @@ int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_r
         rc = add_status(plan, q);
     if (rc != 0 || plan->n_items == 0)
         return rc;
+    plan->n_ranks = (uint16_t)n_ranks;
     choose_grain(plan, q->opts, n_ranks);
     return (q->opts->flags & FM_IN_PLACE) != 0 && q->out != NULL ? choose_undo(plan, &out, n_ranks)
                                                                  : 0;

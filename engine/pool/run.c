@@ -12,7 +12,7 @@ enum {
     TARGET_NS =
         40000, /* how long a chunk should last: long against a claim (10 ns), short against a job */
     MAX_WANT = 1 << 21,
-    ALL_FINISHED = 2
+    ALL_FINISHED = 3
 };
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -231,6 +231,7 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
     if (is_timed)
         adapt_want(r, span->hi - span->lo, fmi_ticks() - start);
     finish_chunk(r, begin, item, end);
+    fmi_recycle_count(r->recycle);
 }
 
 static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
@@ -250,6 +251,7 @@ static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
     FMI_FAULT("run.lost_chunk");
     int64_t item = fmi_runner_call(r, begin, next, end);
     finish_chunk(r, begin, item, end);
+    fmi_recycle_count(r->recycle);
 }
 
 /* ---- taking part ---------------------------------------------------------------------------- */
@@ -302,22 +304,23 @@ static int get_chunk(struct fmi_runner *r, struct fmi_span *span)
 int fmi_runner_run(struct fmi_runner *r, int resume)
 {
     struct fmi_span span;
-    int rc;
+    int rc = 0, is_due;
     enter_progress(r, fmi_job_ticket(atomic_load_explicit(&r->job->word, memory_order_relaxed)));
     if (resume && (rc = fmi_range_resume(&r->ranges, r->rank, &span)) != 0) {
         if (rc < 0)
             return rc;
         run_lost_chunk(r, &span);
     }
-    while ((rc = get_chunk(r, &span)) == 1)
+    while (!(is_due = fmi_recycle_is_due(r->recycle)) && (rc = get_chunk(r, &span)) == 1)
         run_fresh_chunk(r, &span);
-    if (rc != 0)
+    if (!is_due && rc != 0)
         return rc == ALL_FINISHED ? 1 : rc;
     if (r->caller != NULL && r->caller->scans_later)
         return 0;
     /* The last c3 before is_awaited; pairs with await_done. */
     atomic_thread_fence(memory_order_seq_cst);
     if (r->worker != NULL && atomic_load_explicit(&r->job->is_awaited, memory_order_relaxed) == 0)
-        return 0; /* the caller looks itself */
-    return fmi_ranges_done(&r->ranges);
+        return is_due ? FMI_RUN_RETIRES : 0; /* the caller looks itself */
+    rc = fmi_ranges_done(&r->ranges);
+    return rc == 0 && is_due ? FMI_RUN_RETIRES : rc;
 }

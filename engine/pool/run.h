@@ -9,6 +9,7 @@
 
 #include "array.h"
 #include "job.h"
+#include "recycle.h"
 #include "task.h"
 
 struct fmi_runner_caller { /* what a caller that works does besides */
@@ -26,6 +27,7 @@ struct fmi_runner {
     struct fmi_progress_shm *progress; /* own */
     struct fmi_tally_shm *tally;       /* own */
     struct fmi_worker_shm *worker;     /* NULL: not a worker, so nobody can kill it for a limit */
+    struct fmi_recycle *recycle;       /* NULL: this process is not to be replaced */
     int rank, cpu;
     uint32_t starts;
     fmi_any_fn *fn;
@@ -50,8 +52,10 @@ void fmi_runner_fini(struct fmi_runner *r);
 
 /*
  * Takes part until nothing is left to claim or steal. `resume`: first goes on with what a dead process had on this rank.
- * 1: all items of the job are finished; 0: others still work; FM_ECORRUPT.
+ * 1: all items of the job are finished; 0: others still work; FMI_RUN_RETIRES: this process is to be replaced, and whoever takes its rank goes on;
+ * FM_ECORRUPT.
  */
+enum { FMI_RUN_RETIRES = 2 };
 int fmi_runner_run(struct fmi_runner *r, int resume);
 
 /* The function of that description, opened here if need be; remembers the last one. Workers only. 0; FM_ENOFUNC, FM_ESTALE. */

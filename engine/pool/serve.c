@@ -11,6 +11,7 @@
 #include "filemap.h"
 #include "job.h"
 #include "process.h"
+#include "recycle.h"
 #include "run.h"
 
 #include <unistd.h>
@@ -22,6 +23,7 @@ struct server { /* private to the worker */
     int host_cpu;
     uint64_t left[FMI_POOL_JOBS]; /* what `left` of the own lines says, without their cost */
     uint64_t idle_ticks;          /* until now, but for the wait that lasts */
+    struct fmi_recycle *recycle;  /* NULL: the pool's workers are not replaced */
 };
 
 static struct fmi_job_shm *job_at(const struct server *s, int slot)
@@ -36,10 +38,11 @@ static struct fmi_runner make_runner(const struct server *s, int slot, uint64_t 
     return (struct fmi_runner){
         .plan = &job->plan,
         .job = job,
-        .ranges = fmi_job_ranges(view, slot, ticket, job->plan.n_grains),
+        .ranges = fmi_job_ranges(view, slot, ticket, &job->plan),
         .progress = &view->progress[(size_t)slot * (size_t)view->n_ranks + (size_t)s->rank],
         .tally = &view->tallies[s->rank],
         .worker = fmi_worker_self(),
+        .recycle = s->recycle,
         .rank = s->rank,
         .cpu = view->cpus[s->rank],
         .starts = s->starts,
@@ -51,25 +54,35 @@ static struct fmi_range_shm *own_line(const struct server *s, int slot)
     return &s->view->ranges[(size_t)slot * (size_t)s->view->n_ranks + (size_t)s->rank];
 }
 
-static void take_part(struct server *s, struct fmi_runner *runner, int slot, uint64_t ticket,
-                      int resume)
+static int run_share(struct fmi_runner *runner, int resume)
 {
-    *runner = make_runner(s, slot, ticket);
     int rc = fmi_runner_init(runner);
     if (rc < 0)
         fmi_job_fail(runner->job, rc); /* and help to clear the job away */
     rc = fmi_runner_run(runner, resume);
     if (rc < 0)
         fmi_job_fail(runner->job, rc);
+    return rc;
+}
+
+/* FMI_RUN_RETIRES: it has not left the job. */
+static int take_part(struct server *s, struct fmi_runner *runner, int slot, uint64_t ticket,
+                     int resume)
+{
+    *runner = make_runner(s, slot, ticket);
+    int rc = s->rank < runner->ranges.n ? run_share(runner, resume) : 0;
+    if (rc == FMI_RUN_RETIRES)
+        return rc;
     if (rc != 0)
         fmi_job_finish(s->view, slot, ticket);
     s->host_cpu = runner->plan->host_cpu;
     s->left[slot] = ticket;
     /* release: the last c3 first; pairs with remember_left of a successor */
     atomic_store_explicit(&own_line(s, slot)->left, ticket, memory_order_release);
+    return 0;
 }
 
-/* The rule of `inside` in job.h. What the host may wait for comes before the clearing away. */
+/* The rule of `inside` in job.h. What the host may wait for comes before the clearing away. Whoever retires stays inside. */
 static void visit(struct server *s, int slot, uint64_t ticket, int resume)
 {
     struct fmi_runner runner;
@@ -78,8 +91,11 @@ static void visit(struct server *s, int slot, uint64_t ticket, int resume)
     runner.views = NULL;
     atomic_store(inside, ticket); /* seq_cst: before the second look; pairs with is_deserted */
     FMI_FAULT("serve.inside");
-    if (atomic_load(&job_at(s, slot)->word) == fmi_job_word(ticket, FMI_JOB_OPEN))
-        take_part(s, &runner, slot, ticket, resume);
+    if (atomic_load(&job_at(s, slot)->word) == fmi_job_word(ticket, FMI_JOB_OPEN) &&
+        take_part(s, &runner, slot, ticket, resume) == FMI_RUN_RETIRES) {
+        fmi_runner_fini(&runner);
+        return;
+    }
     FMI_FAULT("serve.leave");
     atomic_store_explicit(inside, 0, memory_order_release); /* pairs with is_deserted */
     FMI_FAULT("serve.left");
@@ -126,7 +142,7 @@ static void resume(struct server *s)
     for (; used != 0; used &= used - 1) {
         int slot = __builtin_ctzll(used);
         uint64_t ticket = atomic_load(&own_line(s, slot)->inside);
-        if (ticket != 0)
+        if (ticket != 0 && !fmi_recycle_is_due(s->recycle))
             visit(s, slot, ticket, 1);
     }
 }
@@ -168,6 +184,30 @@ static void begin_tally(struct server *s)
         atomic_store(&tally->begin_ticks, now);
 }
 
+/* Its time stops, until a successor begins. */
+static int end_tally(const struct server *s, int why)
+{
+    atomic_store(&s->view->tallies[s->rank].end_ticks, fmi_ticks());
+    return why;
+}
+
+/* The word lies beside the one that is polled anyway. */
+static int is_needed(const struct server *s)
+{
+    return atomic_load(FMI_POOL_WANTED(s->view->shm)) > (uint64_t)s->rank ||
+           fmi_pool_has_share(s->rank, (void *)s->view);
+}
+
+/* Before it sleeps with what it has taken. By then none of the time counts that a short map is waited for. */
+static int is_too_large(struct server *s, uint32_t seen, int64_t spin_ns)
+{
+    if (s->recycle == NULL || !s->recycle->is_unseen ||
+        fmi_park_spin(&s->view->shm->work, seen, spin_ns))
+        return 0;
+    fmi_recycle_look(s->recycle);
+    return s->recycle->is_due;
+}
+
 /*
  * The worker is idle from its first look at the park to the last one that saw nothing new. These ticks are read anyway: an idle time costs
  * two stores to a line that nobody else has.
@@ -177,12 +217,15 @@ static void sleep_until_published(struct server *s, uint32_t seen)
     struct fmi_park_shm *work = &s->view->shm->work;
     int is_on_host_core =
         s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
+    int64_t spin_ns = is_on_host_core ? 0 : FMI_SPIN_NS;
     fmi_sys_flush_output();
     fmi_filemap_drop_dead();
+    if (is_too_large(s, seen, spin_ns))
+        return;
     if (fmi_park_seen(work) == seen) {
         uint64_t began = fmi_ticks(), ended = began;
         begin_idle(s, began);
-        fmi_park_timed(work, seen, is_on_host_core ? 0 : FMI_SPIN_NS, FMI_NEVER, &ended);
+        fmi_park_timed(work, seen, spin_ns, FMI_NEVER, &ended);
         prefetch_latest(s);
         end_idle(s, began, ended);
         return;
@@ -190,28 +233,39 @@ static void sleep_until_published(struct server *s, uint32_t seen)
     prefetch_latest(s);
 }
 
-void fmi_pool_serve(int rank, uint32_t starts, void *arg)
+int fmi_pool_serve(int rank, uint32_t starts, void *arg)
 {
     struct server server = {.view = arg, .rank = rank, .starts = starts, .host_cpu = -1};
-    const struct fmi_performer performer = {
-        .view = arg, .rank = rank, .starts = starts, .worker = fmi_worker_self()};
+    struct fmi_recycle recycle;
+    server.recycle = fmi_recycle_init(&recycle, server.view);
+    const struct fmi_performer performer = {.view = arg,
+                                            .rank = rank,
+                                            .starts = starts,
+                                            .worker = fmi_worker_self(),
+                                            .recycle = server.recycle};
     begin_tally(&server);
     remember_left(&server);
     resume(&server);
     fmi_tasks_resume(&performer);
-    for (;;) {
+    while (!fmi_recycle_is_due(server.recycle)) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);
         uint64_t ticket = 0;
         int n_open, slot = find_job(&server, &ticket, &n_open);
         if (slot >= 0)
             visit(&server, slot, ticket, 0);
         int n_tasks = fmi_tasks_perform(&performer);
-        if ((slot >= 0 && n_open > 1) || n_tasks > 0)
+        if (slot >= 0 && n_open > 1)
+            continue;
+        if (!is_needed(&server))
+            return end_tally(&server, FMI_WORK_OVER);
+        if (n_tasks > 0)
             continue;
         if (n_open == 0 && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
+            return end_tally(&server, FMI_WORK_OVER);
+        if (fmi_recycle_is_due(server.recycle))
             break;
         /* Nothing else was open when `seen` was read. To look again would take the job's line from the host. */
         sleep_until_published(&server, seen);
     }
-    atomic_store(&server.view->tallies[rank].end_ticks, fmi_ticks());
+    return end_tally(&server, FMI_WORK_RETIRES);
 }

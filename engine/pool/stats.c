@@ -89,7 +89,7 @@ int fm_pool_stats(fm_pool *pool, fm_pool_counters *out)
     if (out == NULL)
         return fmi_error(-EINVAL, "out is NULL");
     *out = (fm_pool_counters){.maps = atomic_load(&pool->tickets)};
-    for (int rank = 0; rank < pool->n_workers; rank++) {
+    for (int rank = 0; rank < pool->view.n_ranks; rank++) {
         const struct fmi_tally_shm *tally = &pool->view.tallies[rank];
         fm_worker_counters c = counters_of(pool, rank);
         out->steals += c.steals;
@@ -102,6 +102,7 @@ int fm_pool_stats(fm_pool *pool, fm_pool_counters *out)
         out->idle_ns += c.idle_ns;
         out->bytes += c.bytes;
     }
-    out->deaths = pool->has_crew ? atomic_load(&pool->view.crew->deaths) : 0;
+    out->deaths = atomic_load(&pool->view.crew->deaths);
+    out->recycled = atomic_load(&pool->view.crew->recycled);
     return 0;
 }

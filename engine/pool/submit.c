@@ -135,8 +135,8 @@ static int make_undo(struct fmi_mapping *m)
 {
     if (m->plan.undo_bytes == 0)
         return 0;
-    int rc = fmi_heap_alloc(&m->undo_block,
-                            (size_t)m->plan.undo_bytes * (size_t)m->pool->view.n_ranks, 0);
+    int rc =
+        fmi_heap_alloc(&m->undo_block, (size_t)m->plan.undo_bytes * (size_t)m->plan.n_ranks, 0);
     m->plan.undo = m->undo_block;
     return rc;
 }
@@ -197,7 +197,7 @@ int fmi_mapping_fill(struct fmi_mapping *m, fmi_any_fn *fn)
     write_plan(m);
     m->plan.fn = fn; /* a caller that works has it already */
     reset_job(m->job, (uint32_t)(m->pool->view.is_isolated || m->is_async));
-    m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, m->plan.n_grains);
+    m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, &m->plan);
     fmi_ranges_init(&m->ranges, m->is_async && !m->pool->view.is_isolated ? 1 : 0);
     return 0;
 }
@@ -214,4 +214,7 @@ void fmi_mapping_publish(struct fmi_mapping *m)
     atomic_store_explicit(FMI_POOL_LATEST(shm), (uint64_t)m->slot,
                           memory_order_relaxed); /* a hint */
     m->workers_spin = fmi_park_announce(&shm->work);
+    /* seq_cst, after the word: pairs with fmi_pool_has_share. The pool has shrunk since: a share may have no worker. */
+    if (atomic_load(&m->pool->n_workers) < (int)m->plan.n_ranks && m->pool->has_crew)
+        fmi_crew_ring(&m->pool->crew);
 }

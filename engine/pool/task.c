@@ -323,6 +323,7 @@ static void run_taken(const struct fmi_performer *p, struct fmi_task_shm *task)
     else
         refuse_task(&x, rc);
     end_task(&x);
+    fmi_recycle_count(p->recycle);
 }
 
 /* t1, t2. */
@@ -359,10 +360,11 @@ int fmi_task_perform(const struct fmi_performer *p, struct fmi_task_shm *task)
     return 1;
 }
 
+/* What is left in it when this process is to be replaced is for its successor, or for a thief. */
 static int play_hand(const struct fmi_performer *p, struct fmi_hand_shm *own)
 {
     int n = 0;
-    for (int i = 0; i < FMI_TASK_HAND; i++) {
+    for (int i = 0; i < FMI_TASK_HAND && !fmi_recycle_is_due(p->recycle); i++) {
         struct fmi_task_shm *task = atomic_load_explicit(&own->hand[i], memory_order_relaxed);
         struct fmi_task_shm *next =
             i + 1 < FMI_TASK_HAND ? atomic_load_explicit(&own->hand[i + 1], memory_order_relaxed)
@@ -394,9 +396,10 @@ int fmi_tasks_perform(const struct fmi_performer *p)
     if (tasks == NULL)
         return 0;
     int n = 0;
-    while (n == 0 && pick(p, tasks)) /* others may have taken all of a hand */
+    while (n == 0 && !fmi_recycle_is_due(p->recycle) &&
+           pick(p, tasks)) /* others may have taken all of a hand */
         n = play_hand(p, &tasks->hands[p->rank]);
-    return n > 0 ? n : steal(p, tasks);
+    return n > 0 || fmi_recycle_is_due(p->recycle) ? n : steal(p, tasks);
 }
 
 int fmi_tasks_help(const struct fmi_performer *p)
@@ -426,8 +429,8 @@ static void blame_death(struct performance *x, uint64_t begin_ticks)
     const struct fmi_performer *p = x->by;
     const struct fmi_death_shm *death = fmi_worker_death(p->worker, p->starts);
     uint32_t k = atomic_load(&task->next);
-    if (death == NULL || death->how == FMI_DEATH_LATE || k >= x->n ||
-        atomic_load(&task->calling) != death->starts)
+    if (death == NULL || death->how == FMI_DEATH_LATE || death->how == FMI_DEATH_RETIRED ||
+        k >= x->n || atomic_load(&task->calling) != death->starts)
         return; /* it died before, or after, the function */
     uint32_t attempt = atomic_load(&task->attempts) + 1;
     if (attempt < fmi_attempts_allowed(x->retries, death)) {
@@ -450,6 +453,7 @@ static void go_on_with(const struct fmi_performer *p, struct fmi_task_shm *task)
         refuse_task(&x, rc);
     }
     end_task(&x);
+    fmi_recycle_count(p->recycle);
 }
 
 void fmi_tasks_resume(const struct fmi_performer *p)

@@ -182,7 +182,7 @@ static inline int fmi_task_is_unwanted(const struct fmi_task_shm *task)
 
 /* ---- task.c: who runs tasks -------------------------------------------------------------------- */
 
-struct fmi_worker_shm;
+struct fmi_recycle;
 
 /* Who performs tasks: a worker, or a caller that works. Private. */
 struct fmi_performer {
@@ -190,6 +190,7 @@ struct fmi_performer {
     int rank;
     uint32_t starts;               /* 0: a caller, which has no successor */
     struct fmi_worker_shm *worker; /* NULL: a caller */
+    struct fmi_recycle *recycle;   /* NULL: it is not to be replaced */
 };
 
 /* Goes on where a dead process of this rank stopped, through the hand it left. */

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 20000 };
+enum { SPIN_NS = 20000, LOOK_NS = 100000000 };
 
 size_t fmi_crew_bytes(int n)
 {
@@ -41,31 +41,42 @@ static int start_warden(struct fmi_crew *crew, int64_t deadline_ns)
     return rc;
 }
 
+/* What a worker says that could not start. */
+static int check_start(const struct fmi_worker_shm *worker, int rank)
+{
+    int code = atomic_load(&worker->init_code);
+    if (code != 0)
+        return fmi_error(FM_EINIT, "the initializer returned %d in worker %d", code, rank);
+    int stack_code = atomic_load(&worker->stack_code);
+    if (stack_code != 0)
+        return fmi_error(stack_code, "worker %d has no memory for its stack", rank);
+    return 0;
+}
+
+static int tell_death(const struct fmi_worker_shm *worker, int rank)
+{
+    return fmi_error(FM_EINIT, "worker %d ended while it started (%s %d)", rank,
+                     worker->death.how == FMI_DEATH_EXIT ? "exit" : "signal", worker->death.number);
+}
+
 /* 1: all ready; 0: not yet; < 0: one of them cannot start. */
 static int check_ready(struct fmi_crew *crew)
 {
     struct fmi_crew_shm *shm = crew->plan.shm;
     int n_ready = 0;
-    for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
+    for (int rank = crew->plan.first; rank < crew->plan.n_wanted; rank++) {
         struct fmi_worker_shm *worker = &shm->workers[rank];
-        int code = atomic_load(&worker->init_code);
-        if (code != 0)
-            return fmi_error(FM_EINIT, "the initializer returned %d in worker %d", code, rank);
-        int stack_code = atomic_load(&worker->stack_code);
-        if (stack_code != 0)
-            return fmi_error(stack_code, "worker %d has no memory for its stack", rank);
+        int rc = check_start(worker, rank);
         uint32_t died = atomic_load_explicit(&worker->death.starts, memory_order_acquire);
-        if (died != 0)
-            return fmi_error(FM_EINIT, "worker %d ended while it started (%s %d)", rank,
-                             worker->death.how == FMI_DEATH_EXIT ? "exit" : "signal",
-                             worker->death.number);
+        if (rc != 0 || died != 0)
+            return rc != 0 ? rc : tell_death(worker, rank);
         n_ready += atomic_load_explicit(&worker->ready, memory_order_acquire) !=
                    0; /* pairs with enter_work */
     }
     if (atomic_load(&shm->state) == FMI_CREW_BROKEN)
         return fmi_error(atomic_load(&shm->why), "workers cannot be forked: %s",
                          fm_strerror(atomic_load(&shm->why)));
-    return n_ready == crew->plan.n - crew->plan.first;
+    return n_ready >= crew->plan.n_wanted - crew->plan.first;
 }
 
 static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
@@ -95,6 +106,8 @@ int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64
     *crew = (struct fmi_crew){.plan = *plan, .warden.pidfd = -1, .bell = -1};
     fmi_park_init(&plan->shm->events);
     atomic_store(&plan->shm->command, FMI_COMMAND_RUN);
+    atomic_store(&plan->shm->wanted, (uint32_t)plan->n_wanted);
+    atomic_store(&plan->shm->firm, (uint32_t)plan->n_wanted);
     atomic_store(&plan->shm->state, FMI_CREW_RUNNING);
     int rc = start_warden(crew, deadline_ns);
     if (rc != 0)
@@ -126,6 +139,89 @@ void fmi_crew_command(struct fmi_crew *crew, uint32_t command)
     fmi_sys_eventfd_ring(crew->bell);
 }
 
+/* ---- growing and shrinking ------------------------------------------------------------------ */
+
+/* The one that has the rank now, not one that is about to leave it. */
+static int is_up(const struct fmi_worker_shm *worker)
+{
+    if (atomic_load(&worker->pid) == 0) /* first: pairs with start_worker, where it is last */
+        return 0;
+    uint32_t starts = atomic_load(&worker->starts);
+    return atomic_load(&worker->ready) == starts && atomic_load(&worker->left) != starts;
+}
+
+static int tell_failure(const struct fmi_crew_shm *shm, int max)
+{
+    int rank = (int)atomic_load(&shm->failed_rank), code = atomic_load(&shm->failed_code);
+    if (rank < 0 || rank >= max)
+        return fmi_error(FM_ECORRUPT, "the crew's memory was overwritten");
+    if (code != FM_EINIT)
+        return fmi_error(code, "worker %d cannot be forked: %s", rank, fm_strerror(code));
+    int rc = check_start(&shm->workers[rank], rank);
+    return rc != 0 ? rc : tell_death(&shm->workers[rank], rank);
+}
+
+/* 1: all are up; 0: not yet; < 0: they cannot be. */
+static int check_grown(const struct fmi_crew *crew, int n)
+{
+    struct fmi_crew_shm *shm = crew->plan.shm;
+    if (atomic_load(&shm->failed_trial) == atomic_load(&shm->trial)) /* pairs with fail_trial */
+        return tell_failure(shm, crew->plan.n);
+    if (atomic_load(&shm->command) == FMI_COMMAND_KILL)
+        return fmi_error(FM_ECANCELLED, "the pool was terminated");
+    if (!fmi_crew_is_alive(crew) || atomic_load(&shm->state) != FMI_CREW_RUNNING)
+        return fmi_error(FM_EBROKEN, "the warden died, or workers cannot be started");
+    for (int rank = crew->plan.first; rank < n; rank++)
+        if (rank >= (int)atomic_load(&shm->firm) && !is_up(&shm->workers[rank]))
+            return 0;
+    return 1;
+}
+
+static int await_grown(struct fmi_crew *crew, int n, int64_t timeout)
+{
+    struct fmi_crew_shm *shm = crew->plan.shm;
+    int64_t deadline_ns = fmi_deadline_after(timeout);
+    for (;;) {
+        uint32_t seen = fmi_park_seen(&shm->events);
+        int rc = check_grown(crew, n);
+        if (rc != 0)
+            return rc < 0 ? rc : 0;
+        if (fmi_now_ns() >= deadline_ns)
+            return fmi_error(-ETIMEDOUT, "the new workers are not ready within start_timeout");
+        int64_t look_ns = fmi_deadline_after(LOOK_NS);
+        (void)fmi_park_alive(&shm->events, seen, SPIN_NS, &shm->life.word, crew->life_value,
+                             look_ns < deadline_ns ? look_ns : deadline_ns);
+    }
+}
+
+int fmi_crew_grow(struct fmi_crew *crew, int n, int64_t timeout)
+{
+    struct fmi_crew_shm *shm = crew->plan.shm;
+    uint32_t before = atomic_load(&shm->wanted);
+    atomic_fetch_add(&shm->trial, 1); /* first: the warden sees what it starts them for */
+    atomic_store(&shm->wanted, (uint32_t)n);
+    fmi_crew_ring(crew);
+    int rc = await_grown(crew, n, timeout);
+    atomic_store(rc == 0 ? &shm->firm : &shm->wanted, rc == 0 ? (uint32_t)n : before);
+    atomic_fetch_add(&shm->trial, 1);
+    fmi_crew_ring(crew); /* one that died meanwhile is missing */
+    return rc;
+}
+
+void fmi_crew_shrink(struct fmi_crew *crew, int n)
+{
+    atomic_store(&crew->plan.shm->firm, (uint32_t)n);
+    atomic_store(&crew->plan.shm->wanted, (uint32_t)n);
+    fmi_crew_ring(crew);
+}
+
+void fmi_crew_ring(struct fmi_crew *crew)
+{
+    fmi_sys_eventfd_ring(crew->bell);
+}
+
+/* ---- limits and the end --------------------------------------------------------------------- */
+
 void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns)
 {
     atomic_store(&crew->plan.shm->tick_ns, tick_ns);
@@ -149,17 +245,31 @@ int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
     return fmi_child_await(&crew->warden, fmi_deadline_after(timeout));
 }
 
+static void recover_heap_of(int pid)
+{
+    if (pid <= 1 || pid == getpid())
+        return;
+    fmi_heap_recover(pid);
+    fmi_forksafe_forget(pid);
+}
+
 /* For a warden that was killed: its workers are dead or dying, and nobody else reaps them for us to know. */
 static void recover_heap(struct fmi_crew *crew)
 {
     fmi_heap_recover(crew->warden.pid);
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
-        int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
-        if (pid > 1 && pid != getpid()) {
-            fmi_heap_recover(pid);
-            fmi_forksafe_forget(pid);
-        }
+        recover_heap_of((int)atomic_load(&crew->plan.shm->workers[rank].pid));
+        recover_heap_of((int)atomic_load(&crew->plan.shm->workers[rank].standby_pid));
     }
+}
+
+static void await_end_of(int pid, int64_t deadline_ns)
+{
+    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
+    if (pidfd < 0)
+        return; /* it is gone */
+    (void)fmi_sys_await_end(pidfd, deadline_ns);
+    close(pidfd);
 }
 
 /* The warden is not reaped: it may still be waited for. */
@@ -168,12 +278,8 @@ void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout)
     int64_t deadline_ns = fmi_deadline_after(timeout);
     (void)fmi_sys_await_end(crew->warden.pidfd, deadline_ns);
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
-        int pid = (int)atomic_load(&crew->plan.shm->workers[rank].pid);
-        int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
-        if (pidfd < 0)
-            continue; /* it is gone */
-        (void)fmi_sys_await_end(pidfd, deadline_ns);
-        close(pidfd);
+        await_end_of((int)atomic_load(&crew->plan.shm->workers[rank].pid), deadline_ns);
+        await_end_of((int)atomic_load(&crew->plan.shm->workers[rank].standby_pid), deadline_ns);
     }
 }
 

@@ -14,25 +14,54 @@
  * A WORKER'S RANK                     who                 the process dies here
  *   vacant     no process             warden -> starting  the warden: all workers get SIGKILL from the kernel
  *   starting   `starts` was raised    worker -> ready     death record, replaced; too often in a row: crew broken
- *   ready      ready == starts        worker -> left      death record, replaced
- *   left       left == starts         -                   as intended; not replaced
+ *   ready      ready == starts        worker -> retiring  death record, replaced
+ *                                     worker -> left      the same
+ *   retiring   retiring == its number worker ends itself  death record (how: RETIRED if it ended in order); its standby goes on, if
+ *                                                         there is none it is replaced
+ *   left       left == starts         warden -> vacant    as intended; not replaced, but if the rank is wanted again
+ *
+ * A STANDBY is the next process of a rank, forked and initialized beside one that retires: the rank is without a process only while the old one
+ * ends. The old one, (rank, s), is between two chunks and touches nothing of a job any more.
+ *
+ *   worker s                      warden                           standby s + 1          the process dies here
+ *   retiring := s                                                                         s: death record, replaced
+ *   signals the warden            forks the standby                                       s: the same
+ *   waits for standby == s + 1                                     initializer            s: the standby goes on as it becomes ready
+ *      or denied == s                                                                     s + 1: denied := s; the number is free again
+ *                                                                  standby := s + 1       the same
+ *   finalizer, ends                                                waits for its turn     the same
+ *                                 starts, call, then death                              the warden: all get SIGKILL
+ *                                                                  ready := s + 1, works  as any that is ready
+ *
+ * A standby that fails is a death like any at the start. The old one then leaves without, and is replaced as after a death: so an initializer that
+ * always fails breaks the crew.
  *
  * COMMAND (host writes, the warden obeys): RUN, LEAVE (workers leave by themselves when the work is done: those that die before are
  * replaced), KILL (all get SIGKILL, the warden exits). It moves forward only.
+ *
+ * HOW MANY: ranks below `wanted` have a worker. One above has none, but for a share in a job that was begun before (has_share): its worker
+ * leaves when it has none any more, and one that dies before is replaced. A crew grows on trial: from `wanted` raised and `trial` odd until the
+ * host makes it even again, a worker of a rank from `firm` on that ends before it is ready is not replaced, and is reported to the host.
  *
  * THE WARDEN'S LIFE: `life.word` holds its thread id from its first instruction on; the kernel marks it when it dies. The host waits on
  * it beside whatever it waits for. `state` says why a crew ended: RUNNING, OVER (as commanded), BROKEN.
  *
  * INVARIANTS
- *   (1) starts grows by one for each process of a rank; (rank, starts) names a process for ever, a pid does not.
+ *   (1) starts grows by one for each process that gets a rank; (rank, starts) names it for ever, a pid does not. (A standby that ends before its
+ *       turn never had the rank.)
  *   (2) death.starts == s implies that the process (rank, s) is dead, reaped, and that death tells how.
- *   (3) a process (rank, s + 1) is forked only after death.starts == s was published.
+ *   (3) a process (rank, s + 1) begins to work only after death.starts == s was published; but for a standby, it is forked only then.
+ *   (4) a rank has a standby only beside a process that retires.
  *
  * Layout of fmi_worker_shm, in bytes          who writes
  *      0:  pid, starts                         the warden; pid also the worker, the same
  *      8:  death                               the warden, while no process has the rank
- *     64:  ready, left, init_code, stack_code  the worker (release); unwanted: the host
- *     88:  call, limit_ns                      the worker, around each call that has a time limit
+ *     40:  denied, standby_pid                 the warden
+ *     64:  ready, left, init_code, stack_code  the worker (release); the codes also a standby
+ *     84:  retiring                            the worker
+ *     88:  call, limit_ns                      the worker, around each call that has a time limit; the warden, before a process has the rank
+ *    104:  standby                             the standby
+ *    108:  unwanted                            the host
  *    128:  fault                               the worker's crash handler
  *    152:  note                                the worker, fm_note
  *    256:  end
@@ -54,8 +83,10 @@ enum {
     FMI_DEATH_TIMEOUT = 3, /* killed by the warden because of the call in progress */
     FMI_DEATH_LATE =
         4, /* because of a call that was over when the signal came, or was called off: nobody's fault */
-    FMI_DEATH_OOM = 5
+    FMI_DEATH_OOM = 5,
+    FMI_DEATH_RETIRED = 6 /* it wanted to be replaced, and ended in order: nobody's fault */
 };
+enum { FMI_WORK_OVER = 1, FMI_WORK_RETIRES = 2 }; /* why a worker's work ended */
 
 struct fmi_death_shm {
     _Atomic uint32_t starts; /* 0: none yet. Stored last (release): pairs with fmi_worker_death */
@@ -75,21 +106,28 @@ struct fmi_worker_shm {
     alignas(64) _Atomic uint32_t pid; /* 0: vacant */
     _Atomic uint32_t starts;
     struct fmi_death_shm death;
+    _Atomic uint32_t denied;      /* starts of a process that gets no standby */
+    _Atomic uint32_t standby_pid; /* 0: none */
     alignas(64) _Atomic uint32_t ready;
     _Atomic uint32_t left;
     _Atomic int32_t init_code;  /* of an initializer that failed */
     _Atomic int32_t stack_code; /* there is no memory for its stack */
     _Atomic uint32_t called;    /* it has come as far as a function */
-    _Atomic uint32_t
-        unwanted; /* host: the start that is to be ended, as somebody called off what it does */
+    _Atomic uint32_t retiring;
     _Atomic uint64_t call; /* odd: a call with a limit is running; each call has its own number */
     _Atomic int64_t limit_ns;
+    _Atomic uint32_t standby; /* starts of the one that is ready */
+    _Atomic uint32_t
+        unwanted; /* host: the start that is to be ended, as somebody called off what it does */
     alignas(64) struct fmi_fault_shm fault;
     struct fmi_note_shm note;
 };
 static_assert(offsetof(struct fmi_worker_shm, death) == 8, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, denied) == 40, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, ready) == 64, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, retiring) == 84, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, call) == 88, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, standby) == 104, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, fault) == 128, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, note) == 152, "worker: layout");
 static_assert(sizeof(struct fmi_worker_shm) == 256, "worker: layout");
@@ -98,13 +136,21 @@ struct fmi_crew_shm {
     struct fmi_park_shm events;           /* the host parks here; warden and workers wake it */
     alignas(64) _Atomic uint32_t command; /* host */
     _Atomic int64_t tick_ns;              /* host: how often to look at time limits; 0: never */
+    _Atomic uint32_t wanted;              /* host: ranks below have a worker */
+    _Atomic uint32_t firm;                /* host: those that did not fail to start */
+    _Atomic uint32_t trial;               /* host: odd while the crew grows */
     alignas(64) struct fmi_life_shm life; /* warden, kernel */
     _Atomic uint32_t state;               /* warden */
     _Atomic int32_t why;                  /* warden: the code that goes with BROKEN */
     _Atomic uint64_t deaths;              /* warden */
+    _Atomic uint64_t recycled;            /* warden */
+    _Atomic uint32_t failed_trial;        /* warden: stored after the next two */
+    _Atomic uint32_t failed_rank;         /* warden */
+    _Atomic int32_t failed_code;          /* warden */
     alignas(64) struct fmi_worker_shm workers[];
 };
 static_assert(offsetof(struct fmi_crew_shm, command) == 64, "crew: layout");
+static_assert(offsetof(struct fmi_crew_shm, wanted) == 80, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, life) == 128, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, workers) == 192, "crew: layout");
 
@@ -117,7 +163,8 @@ struct fmi_crew_plan {
     int method; /* fm_start_method */
     fmi_entry *elsewhere;
     void *orders;
-    int first, n;    /* ranks first .. n-1 are processes */
+    int first, n;    /* ranks first .. n-1 can be processes */
+    int n_wanted;    /* those below are, from the open on */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
     int inner_threads;      /* 0: leave */
@@ -126,8 +173,10 @@ struct fmi_crew_plan {
     int (*initializer)(int rank, void *arg);
     int (*finalizer)(int rank, void *arg);
     void *init_arg;
-    void (*work)(int rank, uint32_t starts, void *arg); /* in the worker, until it is to leave */
+    int (*work)(int rank, uint32_t starts, void *arg); /* in the worker, until FMI_WORK_... */
     void (*on_death)(int rank, void *arg); /* in the warden, after each: wakes whoever sleeps */
+    /* In the warden: whether the rank has work to end, though it is not wanted. NULL: never. */
+    int (*has_share)(int rank, void *arg);
     void *arg;
 };
 
@@ -149,6 +198,17 @@ int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64
 
 /* Moves the command forward and rings. */
 void fmi_crew_command(struct fmi_crew *crew, uint32_t command);
+
+/*
+ * Raises the number of wanted ranks to n and waits until their workers are ready. 0; FM_EINIT; -EAGAIN ... a fork failed; -ETIMEDOUT; FM_ECANCELLED;
+ * FM_EBROKEN (detail). After an error the number is as it was. By one thread at a time, as the next.
+ */
+int fmi_crew_grow(struct fmi_crew *crew, int n, int64_t timeout);
+/* Lowers it to n, and does not wait. The caller wakes the workers, which are to see it. */
+void fmi_crew_shrink(struct fmi_crew *crew, int n);
+
+/* Rings, for a rank that has got a share and perhaps no worker. */
+void fmi_crew_ring(struct fmi_crew *crew);
 
 /* Sets how often limits are looked at, and rings. */
 void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns);
@@ -176,7 +236,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds);
 
 /* worker.c: a worker's life, in the forked child. Never returns. */
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,
-                              int warden_pid);
+                              int warden_pid, int is_standby);
 
 /* In a worker: its own record, and its rank. NULL and -1 outside. */
 struct fmi_worker_shm *fmi_worker_self(void);

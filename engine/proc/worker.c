@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker's life: its first steps (usercode.h), its initializer, its work until it is to leave, its finalizer. */
+/* A worker's life: its first steps (usercode.h), its initializer, its work until it is to leave or retires, its finalizer. */
 #include "crew.h"
 
+#include "clock.h"
 #include "fault.h"
 #include "process.h"
 #include "usercode.h"
@@ -9,11 +10,16 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define LOOK_NS FM_SECONDS(1) /* no wait for another process is longer without a look */
+
 struct self {
     const struct fmi_crew_plan *plan;
     int rank;
     uint32_t starts;
+    int warden_pid;
+    int is_standby; /* until its turn */
     struct fmi_worker_shm *shared;
+    char name[32];
 };
 static struct self self = {.rank = -1}; /* private to the worker */
 
@@ -61,11 +67,8 @@ static int initialize(void)
     return code;
 }
 
-static void leave(void)
+static void finish(void)
 {
-    FMI_FAULT("worker.leave");
-    atomic_store(&self.shared->left,
-                 self.starts); /* first: a finalizer that crashes is not run again */
     if (self.plan->finalizer != NULL)
         self.plan->finalizer(self.rank, self.plan->init_arg);
     fflush(stdout);
@@ -73,11 +76,63 @@ static void leave(void)
     _exit(0);
 }
 
+static void leave(void)
+{
+    FMI_FAULT("worker.leave");
+    atomic_store(&self.shared->left,
+                 self.starts); /* first: a finalizer that crashes is not run again */
+    finish();
+}
+
+static int is_answered(void)
+{
+    /* acquire: what the standby has set up; pairs with await_turn, deny_standby */
+    return atomic_load_explicit(&self.shared->standby, memory_order_acquire) == self.starts + 1 ||
+           atomic_load_explicit(&self.shared->denied, memory_order_acquire) == self.starts;
+}
+
+/* Between two chunks: whoever goes on from the words of its job finds nothing in flight. */
+static void retire(void)
+{
+    struct fmi_park_shm *events = &self.plan->shm->events;
+    FMI_FAULT("worker.retire");
+    atomic_store(&self.shared->retiring, self.starts); /* pairs with is_retiring */
+    FMI_FAULT("worker.retiring");
+    int rc = fmi_sys_notify_parent(self.warden_pid); /* refused if the function changed the user */
+    while (rc == 0) {
+        uint32_t seen = fmi_park_seen(events);
+        if (is_answered())
+            break;
+        fmi_park(events, seen, 0, fmi_deadline_after(LOOK_NS));
+    }
+    FMI_FAULT("worker.retired");
+    finish();
+}
+
+/* Without end, but that of the warden: then the kernel ends this one, too. */
+static void await_turn(void)
+{
+    struct fmi_park_shm *events = &self.plan->shm->events;
+    FMI_FAULT("standby.ready");
+    atomic_store(&self.shared->standby, self.starts); /* pairs with is_answered */
+    fmi_park_wake(events);
+    FMI_FAULT("standby.waiting");
+    for (;;) {
+        uint32_t seen = fmi_park_seen(events);
+        if (fmi_worker_death(self.shared, self.starts) != NULL)
+            break;
+        fmi_park(events, seen, 0, fmi_deadline_after(LOOK_NS));
+    }
+    self.is_standby = 0;
+    atomic_store(&self.shared->pid, (uint32_t)getpid()); /* as the warden is about to */
+    FMI_FAULT("standby.turn");
+}
+
 /* For those who ask, it is a daemon with the key of its host. */
 static void become_itself(void)
 {
     struct fmi_person me = self.plan->host;
-    snprintf(me.name, sizeof me.name, "fm-w%02d", self.rank);
+    snprintf(me.name, sizeof me.name, "%s", self.name);
     me.is_daemon = 1;
     fmi_family_begin(&me, &self.plan->host, self.plan->host_pidfd);
 }
@@ -91,9 +146,13 @@ static void give_up(int code)
 /* To wake the host for each of many would take the cores from those that are still starting. */
 static void wake_when_all_are_ready(void)
 {
-    for (int rank = self.plan->first; rank < self.plan->n; rank++)
-        if (atomic_load(&self.plan->shm->workers[rank].ready) == 0)
+    struct fmi_crew_shm *shm = self.plan->shm;
+    int n = (int)atomic_load(&shm->wanted);
+    for (int rank = self.plan->first; rank < n && rank < self.plan->n; rank++) {
+        uint32_t ready = atomic_load(&shm->workers[rank].ready);
+        if (ready == 0 || ready != atomic_load(&shm->workers[rank].starts))
             return; /* that one sees this one: both have stored, then loaded, in one order */
+    }
     fmi_park_wake(&self.plan->shm->events);
 }
 
@@ -102,25 +161,31 @@ static void live(void)
     FMI_FAULT("worker.initialize");
     if (initialize() != 0)
         _exit(1);
+    if (self.is_standby)
+        await_turn();
     FMI_FAULT("worker.ready");
     atomic_store(&self.shared->ready, self.starts); /* seq_cst; pairs with check_ready, too */
     wake_when_all_are_ready();
     fmi_sys_prefer_for_oom(); /* while the host wakes */
-    self.plan->work(self.rank, self.starts, self.plan->arg);
+    if (self.plan->work(self.rank, self.starts, self.plan->arg) == FMI_WORK_RETIRES)
+        retire();
     leave();
 }
 
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,
-                              int warden_pid)
+                              int warden_pid, int is_standby)
 {
-    static char name[32];
-    self = (struct self){
-        .plan = plan, .rank = rank, .starts = starts, .shared = &plan->shm->workers[rank]};
-    snprintf(name, sizeof name, "fm-w%02d", rank);
-    /* or it could be ready before the warden tells */
-    atomic_store(&self.shared->pid, (uint32_t)getpid());
+    self = (struct self){.plan = plan,
+                         .rank = rank,
+                         .starts = starts,
+                         .warden_pid = warden_pid,
+                         .is_standby = is_standby,
+                         .shared = &plan->shm->workers[rank]};
+    snprintf(self.name, sizeof self.name, "fm-w%02d", rank);
+    if (!is_standby) /* or it could be ready before the warden tells */
+        atomic_store(&self.shared->pid, (uint32_t)getpid());
     fmi_usercode_run(&(struct fmi_usercode){.parent = warden_pid,
-                                            .name = name,
+                                            .name = self.name,
                                             .cpu = plan->cpus[rank],
                                             .inner_threads = plan->inner_threads,
                                             .stack_bytes = plan->stack_bytes,

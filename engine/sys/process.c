@@ -3,6 +3,7 @@
 #include "process.h"
 
 #include "clock.h"
+#include "memory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -178,6 +179,31 @@ void fmi_sys_kill(pid_t pid)
 {
     if (pid > 1)
         kill(pid, SIGKILL);
+}
+
+int fmi_sys_notify_parent(pid_t expected)
+{
+    if (getppid() != expected)
+        return -ESRCH;
+    return kill(expected, SIGCHLD) == 0 ? 0 : -errno;
+}
+
+/* statm: size, resident, shared, in pages. Copies of a parent's pages count as well as its own. */
+size_t fmi_sys_private_bytes(void)
+{
+    char text[128];
+    size_t resident, shared;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    if (sscanf(text, "%*u %zu %zu", &resident, &shared) != 2 || shared > resident)
+        return 0;
+    return (resident - shared) * fmi_sys_page_bytes();
 }
 
 /* Fields 4 and 9 of a stat file of /proc; field 2, a name, may hold spaces and brackets. 0 or -errno. */

@@ -5,6 +5,7 @@
 /* Processes: the only file that forks, waits, kills and asks who the parent is. 0 or -errno unless said otherwise. */
 
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -42,10 +43,16 @@ int fmi_sys_pidfd_signal(int pidfd, int signal);
 /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
 void fmi_sys_kill(pid_t pid);
 
+/* SIGCHLD to the parent, if that is still `expected`: a signal that it waits for anyway. 0, or -errno. */
+int fmi_sys_notify_parent(pid_t expected);
+
 /* 1 if there is such a process, and it has not ended. */
 int fmi_sys_is_alive(pid_t pid);
 /* 1 if `parent` is the parent of `pid`, 0 if not; -EMFILE ... it cannot be told. */
 int fmi_sys_is_child_of(pid_t pid, pid_t parent);
+
+/* [bytes] resident in this process that it shares with no file or shared memory; 0 if the system does not tell. */
+size_t fmi_sys_private_bytes(void);
 
 /* Sends SIGKILL to every child of this process for which keep() is 0: orphans that a subreaper inherited. */
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg);

@@ -167,9 +167,9 @@ enum fm_caller {
 typedef struct fm_pool_opts {
     /** Set by FM_POOL_OPTS(). */
     size_t struct_size;
-    int workers; /**< 0: fm_cpu_budget(); at most FM_MAX_WORKERS */
+    int workers; /**< 0: fm_cpu_budget(), or max_workers if that is less; at most FM_MAX_WORKERS */
     int pin;     /**< an fm_pin; 0: FM_PIN_CORE */
-    int caller; /**< an fm_caller; 0: FM_CALLER_SLEEPS. FM_CALLER_ONLY leaves out workers, pin, stack_bytes, inner_threads, context */
+    int caller; /**< an fm_caller; 0: FM_CALLER_SLEEPS. FM_CALLER_ONLY leaves out workers, pin, stack_bytes, inner_threads, context and all that limits or counts workers */
     /** Runs in each worker, and in each replacement, before any work (FM_CALLER_ONLY: in the caller); non-zero: FM_EINIT. */
     int (*initializer)(int rank, void *arg);
     /** Runs in each worker that leaves in order (FM_CALLER_ONLY: in the caller, when the pool is closed). */
@@ -182,6 +182,19 @@ typedef struct fm_pool_opts {
     /** So many bytes at init_arg are copied. 0: the pointer is handed on; not by FM_FORK it must be NULL or point into the heap. */
     size_t init_arg_bytes;
     const fm_context *context; /**< how the warden comes to be; NULL: fm_get_start_method() */
+    /**
+     * A worker process that has run so many chunks of maps is replaced, also in the middle of a map. Its successor is started, and initialized, before the old
+     * process runs the finalizer and ends. 0: no limit. A caller that works is never replaced. As maxtasksperchild of multiprocessing.Pool, which
+     * counts chunks, too.
+     */
+    int64_t max_tasks_per_worker;
+    /**
+     * [bytes] A worker process that has more resident memory of its own is replaced in the same way, after the chunk that it runs. 0: no limit. Arrays in the
+     * heap and mapped files do not count; the memory that it has from the caller's process does. Looked at every millisecond at most, and
+     * before a worker sleeps: a chunk may take any amount meanwhile.
+     */
+    size_t max_worker_bytes;
+    int max_workers; /**< that fm_pool_resize() may ask for; their cores are chosen at the open. 0: as many as at the open */
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
@@ -247,7 +260,22 @@ FM_API int fm_pool_join(fm_pool *pool, int64_t timeout);
 FM_API int fm_pool_destroy(fm_pool *pool);
 
 /**
- * Number of workers, the caller included when it works.
+ * Changes the number of workers. Maps that begin afterwards are shared out between these; those that run keep the workers that have a share in
+ * them, and get no others. Workers that are too many run their finalizer and leave when they have no such map any more; one that
+ * dies before is replaced. New ones run the initializer.
+ * @param pool     an open pool
+ * @param workers  1 .. max_workers of the open, the caller included when it works
+ * @return 0; `-EINVAL` no pool, or no such number: for more than there were at the open, open with `.max_workers`; FM_ECLOSED the pool is closed or
+ *         terminated; FM_EINIT an initializer failed or a new worker died in it (detail: rank and how); `-ETIMEDOUT` not ready within the pool's
+ *         start_timeout; `-EAGAIN`, `-ENOMEM` no process could be forked; FM_ECANCELLED the pool was terminated meanwhile; FM_EBROKEN; FM_EFORKED
+ * State after an error: the number is as before; new workers that had come so far leave again.
+ * Blocks / thread-safety: with more workers until the new ones are ready, with fewer never; and until other calls of it on this pool have ended. Any
+ *   thread, also during a map, and in its callback.
+ */
+FM_API FM_NODISCARD int fm_pool_resize(fm_pool *pool, int workers);
+
+/**
+ * Number of workers, the caller included when it works: what was asked for last.
  * @param pool  a pool
  * @return [workers] >= 1; `-EINVAL` no pool; FM_EFORKED
  * Blocks / thread-safety: never; any thread.
@@ -264,10 +292,12 @@ typedef struct fm_pool_counters {
     /* sums over all workers, see fm_worker_counters */
     uint64_t items;    /**< that ended, however they ended */
     uint64_t chunks;   /**< that ended */
-    uint64_t restarts; /**< processes that took a dead one's place */
+    uint64_t restarts; /**< processes that took the place of one that died or was recycled */
     uint64_t busy_ns;  /**< [ns] */
     uint64_t idle_ns;  /**< [ns] */
     uint64_t bytes;    /**< [bytes] of rows */
+    uint64_t
+        recycled; /**< workers that were replaced because of max_tasks_per_worker or max_worker_bytes */
 } fm_pool_counters;
 /**
  * Counters since the open.
@@ -288,7 +318,7 @@ typedef struct fm_worker_counters {
     uint64_t items;
     uint64_t chunks;   /**< claimed or stolen runs of items */
     uint64_t steals;   /**< ranges taken from another worker */
-    uint64_t restarts; /**< processes that took a dead one's place */
+    uint64_t restarts; /**< processes that took the place of one that died or was recycled */
     /** [ns] since its first process was ready, but for idle_ns. While a worker is replaced, its time is what it was at its death. */
     uint64_t busy_ns;
     /** [ns] it spun or slept for want of work, the wait that goes on now included. */
