@@ -132,8 +132,8 @@ struct fmi_tasks_shm {
 static_assert(offsetof(struct fmi_tasks_shm, hands) == 64, "task: layout");
 
 /* Beside the park on which workers sleep: a worker that sees it move has these with it. */
-#define FMI_POOL_TASKS(shm) (&(shm)->work.beside[3]) /* address of the fmi_tasks_shm; 0: none yet */
-#define FMI_POOL_TAIL(shm)  (&(shm)->work.beside[4]) /* of the ring; host, under its lock */
+#define FMI_POOL_TASKS(shm) (&(shm)->work.beside[4]) /* address of the fmi_tasks_shm; 0: none yet */
+#define FMI_POOL_TAIL(shm)  (&(shm)->work.beside[5]) /* of the ring; host, under its lock */
 
 static inline size_t fmi_tasks_bytes(int n_ranks)
 {

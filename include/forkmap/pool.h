@@ -183,7 +183,7 @@ typedef struct fm_pool_opts {
     size_t init_arg_bytes;
     const fm_context *context; /**< how the warden comes to be; NULL: fm_get_start_method() */
     /**
-     * A worker process that has run so many chunks of maps is replaced, also in the middle of a map. Its successor is started, and initialized, before the old
+     * A worker process that has run so many chunks of maps, calls, and batches of streams is replaced, also in the middle of a map. Its successor is started, and initialized, before the old
      * process runs the finalizer and ends. 0: no limit. A caller that works is never replaced. As maxtasksperchild of multiprocessing.Pool, which
      * counts chunks, too.
      */
