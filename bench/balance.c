@@ -95,7 +95,7 @@ static int start_process(struct run *r, int p)
     snprintf(items, sizeof(items), "%" PRId64, r->n_items);
     snprintf(steps, sizeof(steps), "%.6f", r->cores.steps_per_us);
     const char *const own[] = {workers, items, steps, NULL};
-    const char *const python[] = {"balance", workers, items, steps, BENCH_LIBRARY, NULL};
+    const char *const python[] = {"balance", name, workers, items, steps, BENCH_LIBRARY, NULL};
     int code;
     if (p == MP_POOL)
         code = bench_start_python(&r->running[p], name, "mp_pool.py", python);

@@ -100,7 +100,7 @@ static int start_process(struct run *r, int p)
     char workers[16];
     const char *name = processes[p].name;
     snprintf(workers, sizeof(workers), "%d", r->cores.n);
-    const char *const own[] = {workers, NULL}, *const python[] = {"launch", workers, NULL};
+    const char *const own[] = {workers, NULL}, *const python[] = {"launch", name, workers, NULL};
     int code;
     if (p == MP_POOL)
         code = bench_start_python(&r->running[p], name, "mp_pool.py", python);

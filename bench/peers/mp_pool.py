@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MIT
 """CPython's multiprocessing.Pool as an engine of the benchmarks: the protocol of bench/engine.h.
 
-    mp_pool.py launch WORKERS
-    mp_pool.py balance WORKERS ITEMS STEPS_PER_US LIBRARY
+    mp_pool.py launch NAME WORKERS
+    mp_pool.py balance NAME WORKERS ITEMS STEPS_PER_US LIBRARY
 
-`run VARIANT GAP_NS MAX_LAUNCHES MAX_NS STEPS` answers the mean time of one map [ns];
-`run CASE SCHEDULE CHUNK` answers "MS CHECKSUM". Standard library only. The pool is used as its
+The commands are those of bench/launch.h and balance.h. Standard library only. The pool is used as its
 documentation shows it: map() with the default chunk size, start method fork, no pinning.
 """
 
@@ -134,11 +133,11 @@ def serve_balance(workers, n_items, steps_per_us, path):
 
 def main(arguments):
     multiprocessing.set_start_method("fork")
-    workers = int(arguments[1])
-    if arguments[0] == "launch":
+    suite, workers = arguments[0], int(arguments[2])
+    if suite == "launch":
         serve_launch(workers)
-    else:
-        serve_balance(workers, int(arguments[2]), float(arguments[3]), arguments[4])
+    elif suite == "balance":
+        serve_balance(workers, int(arguments[3]), float(arguments[4]), arguments[5])
 
 
 if __name__ == "__main__":
