@@ -4,8 +4,9 @@
 
     mp_pool.py launch NAME WORKERS
     mp_pool.py balance NAME WORKERS ITEMS STEPS_PER_US LIBRARY
+    mp_pool.py item NAME WORKERS ITEMS
 
-The commands are those of bench/launch.h and balance.h. Standard library only. The pool is used as its
+The commands are those of bench/launch.h, balance.h and item.h. Standard library only. The pool is used as its
 documentation shows it: map() with the default chunk size, start method fork, no pinning.
 """
 
@@ -131,6 +132,31 @@ def serve_balance(workers, n_items, steps_per_us, path):
             answer(time_map(pool, line.split()[1], n_items, workers))
 
 
+# ---- item: very many trivial items, ints to ints ----
+
+
+def multiply_and_add(item):
+    return item * 5 + 1
+
+
+def time_items(pool, n_items):
+    items = list(range(n_items))
+    begin = time.perf_counter_ns()
+    results = pool.map(multiply_and_add, items)
+    ns = time.perf_counter_ns() - begin
+    if results != [multiply_and_add(item) for item in items]:
+        raise RuntimeError("items are missing")
+    return ns / n_items
+
+
+def serve_item(workers):
+    with multiprocessing.Pool(workers, initializer=end_with_parent) as pool:
+        answer("ready")
+        for line in sys.stdin:
+            time_items(pool, WARM)
+            answer("%.6f" % time_items(pool, int(line.split()[2])))
+
+
 def main(arguments):
     multiprocessing.set_start_method("fork")
     suite, workers = arguments[0], int(arguments[2])
@@ -138,6 +164,8 @@ def main(arguments):
         serve_launch(workers)
     elif suite == "balance":
         serve_balance(workers, int(arguments[3]), float(arguments[4]), arguments[5])
+    elif suite == "item":
+        serve_item(workers)
 
 
 if __name__ == "__main__":
