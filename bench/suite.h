@@ -48,6 +48,7 @@ struct bench_run {
     struct bench_args args;
     struct bench_cores cores;
     struct bench_engine running[BENCH_MAX_PEERS]; /* as suite->peers; pid 0: missing */
+    void *own;                                    /* what measure() wants to find again */
 };
 
 /* The whole of main(). */
