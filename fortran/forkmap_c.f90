@@ -81,6 +81,9 @@ module forkmap_c
     integer(c_int64_t) :: progress_interval = 0
     integer(c_int) :: on_signal = 0
     integer(c_int64_t) :: seed = 0
+    type(c_funptr) :: callback = c_null_funptr ! of maps that do not wait, which have no binding
+    type(c_funptr) :: error_callback = c_null_funptr
+    type(c_ptr) :: callback_arg = c_null_ptr
   end type fm_map_opts
 
   type, bind(C) :: fm_chunk

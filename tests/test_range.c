@@ -57,7 +57,7 @@ static void reset_field(struct field *field, const struct fmi_ranges *ranges)
 {
     struct fmi_ranges mine = *ranges;
     memset(field, 0, sizeof *field);
-    fmi_ranges_init(&mine);
+    fmi_ranges_init(&mine, 0);
 }
 
 /* ---- the body ---- */
@@ -177,8 +177,8 @@ static void test_range_all_grains_on_one_rank_reach_the_other_threads(void **sta
         struct fmi_ranges alone = view(field, 1, 2000, 9), empty = ranges;
         memset(field, 0, sizeof *field);
         empty.n_grains = 0;
-        fmi_ranges_init(&empty);
-        fmi_ranges_init(&alone);
+        fmi_ranges_init(&empty, 0);
+        fmi_ranges_init(&alone, 0);
         for (int rank = 0; rank < 4; rank++) {
             parts[rank] = (struct part){field, ranges, rank, 3};
             assert_int_equal(pthread_create(&threads[rank], NULL, thread_main, &parts[rank]), 0);

@@ -180,7 +180,7 @@ static void begin_job(struct field *field)
     struct fmi_ranges ranges = view(field);
     memset(field, 0, sizeof *field);
     field->grain_ns = 20000;
-    fmi_ranges_init(&ranges);
+    fmi_ranges_init(&ranges, 0);
 }
 
 /* Kills at the nth passage of `point`, `times` passages in a row, then at `then` in the successor. */

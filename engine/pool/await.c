@@ -25,20 +25,25 @@ static int64_t count_done(const struct fmi_mapping *m)
     return n_done;
 }
 
-static void cancel(struct fmi_mapping *m)
+void fmi_mapping_cancel(struct fmi_mapping *m)
 {
     m->is_cancelled = 1;
     fmi_job_stop_at(m->job, 0);
 }
 
+fm_progress fmi_mapping_count(const struct fmi_mapping *m, int64_t now)
+{
+    return (fm_progress){.n_items = m->plan.n_items,
+                         .n_done = count_done(m),
+                         .n_failed = atomic_load(&m->job->n_failed),
+                         .seconds = (double)(now - m->begin_ns) / 1e9};
+}
+
 static void report_progress(struct fmi_mapping *m, int64_t now)
 {
-    fm_progress p = {.n_items = m->plan.n_items,
-                     .n_done = count_done(m),
-                     .n_failed = atomic_load(&m->job->n_failed),
-                     .seconds = (double)(now - m->begin_ns) / 1e9};
+    fm_progress p = fmi_mapping_count(m, now);
     if (m->opts->progress(&p, m->opts->progress_arg) != 0 && !m->is_cancelled)
-        cancel(m);
+        fmi_mapping_cancel(m);
 }
 
 int64_t fmi_mapping_report_interval(const struct fmi_mapping *m)
@@ -47,7 +52,7 @@ int64_t fmi_mapping_report_interval(const struct fmi_mapping *m)
 }
 
 /* When to look up next. Reports progress when it is due. */
-static int64_t next_look(struct fmi_mapping *m)
+int64_t fmi_mapping_look(struct fmi_mapping *m)
 {
     int64_t now = fmi_now_ns();
     if (m->opts->progress == NULL)
@@ -63,11 +68,11 @@ static void look_up(void *arg) /* between the chunks of a caller that works */
 {
     struct fmi_mapping *m = arg;
     if (fmi_now_ns() >= m->report_ns)
-        next_look(m);
+        fmi_mapping_look(m);
 }
 
 /* DONE, as a worker said or as the words say; 0: not yet; FM_ECORRUPT. */
-static int is_done(struct fmi_mapping *m)
+int fmi_mapping_is_done(struct fmi_mapping *m)
 {
     uint64_t word = atomic_load_explicit(&m->job->word, memory_order_acquire);
     if (word == fmi_job_word(m->ticket, FMI_JOB_DONE))
@@ -80,14 +85,13 @@ static int is_done(struct fmi_mapping *m)
     return rc;
 }
 
-static int park_until(struct fmi_mapping *m, uint32_t seen, int64_t deadline_ns)
+int fmi_pool_park(fm_pool *pool, uint32_t seen, int64_t spin_ns, int64_t deadline_ns)
 {
-    fm_pool *pool = m->pool;
     struct fmi_park_shm *done = &pool->view.shm->done;
     if (!pool->has_crew)
-        return fmi_park(done, seen, 0, deadline_ns);
-    return fmi_park_alive(done, seen, 0, &pool->crew.plan.shm->life.word, pool->crew.life_value,
-                          deadline_ns);
+        return fmi_park(done, seen, spin_ns, deadline_ns);
+    return fmi_park_alive(done, seen, spin_ns, &pool->crew.plan.shm->life.word,
+                          pool->crew.life_value, deadline_ns);
 }
 
 /* Sleeps until the job is DONE. */
@@ -95,18 +99,18 @@ static int await_done(struct fmi_mapping *m)
 {
     struct fmi_park_shm *done = &m->pool->view.shm->done;
     if (!m->pool->view.is_isolated)
-        atomic_store(&m->job->is_awaited, 1); /* seq_cst: before the scan of is_done */
+        atomic_store(&m->job->is_awaited, 1); /* seq_cst: before the scan of fmi_mapping_is_done */
     for (;;) {
         uint32_t seen = fmi_park_seen(done);
-        int rc = is_done(m);
+        int rc = fmi_mapping_is_done(m);
         if (rc != 0)
             return rc < 0 ? rc : 0;
         rc = fmi_pool_trouble(m->pool);
         if (rc != 0)
             return rc;
-        if (park_until(m, seen, next_look(m)) == -EINTR && !m->is_cancelled &&
+        if (fmi_pool_park(m->pool, seen, 0, fmi_mapping_look(m)) == -EINTR && !m->is_cancelled &&
             m->opts->on_signal == FM_SIGNAL_CANCEL)
-            cancel(m);
+            fmi_mapping_cancel(m);
     }
 }
 
@@ -190,16 +194,10 @@ static int spin_until_done(struct fmi_mapping *m)
     return rc;
 }
 
-static int take_part(struct fmi_mapping *m)
+static struct fmi_runner make_runner(const struct fmi_mapping *m, struct fmi_runner_caller *caller)
 {
     const struct fmi_pool_view *view = &m->pool->view;
-    struct fmi_runner_caller caller = {
-        .before_steal = m->workers_spin ? let_workers_begin : NULL,
-        .between = m->opts->progress == NULL ? NULL : look_up,
-        .arg = m,
-        .scans_later = m->workers_spin && m->plan.schedule == FM_SCHEDULE_STATIC,
-    };
-    struct fmi_runner runner = {
+    return (struct fmi_runner){
         .plan = &m->plan, /* the private one: the shared one may be overwritten */
         .job = m->job,
         .ranges = m->ranges,
@@ -207,9 +205,20 @@ static int take_part(struct fmi_mapping *m)
         .tally = &view->tallies[0],
         .rank = 0,
         .cpu = view->cpus[0],
-        .caller = &caller,
+        .caller = caller,
     };
-    fmi_park_rouse(&view->shm->work);
+}
+
+static int take_part(struct fmi_mapping *m)
+{
+    struct fmi_runner_caller caller = {
+        .before_steal = m->workers_spin ? let_workers_begin : NULL,
+        .between = m->opts->progress == NULL ? NULL : look_up,
+        .arg = m,
+        .scans_later = m->workers_spin && m->plan.schedule == FM_SCHEDULE_STATIC,
+    };
+    struct fmi_runner runner = make_runner(m, &caller);
+    fmi_park_rouse(&m->pool->view.shm->work);
     int rc = fmi_runner_init(&runner);
     if (rc < 0)
         fmi_job_fail(m->job, rc); /* and clear the own share away: under STATIC nobody else would */
@@ -222,6 +231,19 @@ static int take_part(struct fmi_mapping *m)
     if (rc == 0 && (rc = spin_until_done(m)) == 1)
         return 0;
     return rc == FM_ECORRUPT ? rc : await_done(m);
+}
+
+void fmi_mapping_help(struct fmi_mapping *m)
+{
+    struct fmi_runner_caller caller = {.between = m->opts->progress == NULL ? NULL : look_up,
+                                       .arg = m};
+    struct fmi_runner runner = make_runner(m, &caller);
+    int rc = fmi_runner_init(&runner);
+    if (rc == 0)
+        rc = fmi_runner_run(&runner, 0);
+    if (rc < 0)
+        fmi_job_fail(m->job, rc);
+    fmi_runner_fini(&runner);
 }
 
 int fmi_mapping_await(struct fmi_mapping *m)

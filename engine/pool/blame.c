@@ -51,47 +51,25 @@ static uint32_t attempts_of(const struct fmi_runner *r, int64_t item)
     return is_same ? a.count : 0;
 }
 
-static int64_t begin_ns_of(const struct fmi_runner *r)
+/* Ticks are a few parts in a thousand off: a beginning is not later than its end. */
+static int64_t begin_ns_of(uint64_t begin_ticks, int64_t end_ns)
 {
-    uint64_t begin = atomic_load_explicit(&r->progress->begin_ticks, memory_order_relaxed);
-    uint64_t now = fmi_ticks();
-    return fmi_now_ns() - (int64_t)((double)(now - begin) / fmi_ticks_per_ns());
+    uint64_t ago = fmi_ticks() - begin_ticks;
+    int64_t begin_ns = fmi_now_ns() - (int64_t)((double)ago / fmi_ticks_per_ns());
+    return begin_ns < end_ns ? begin_ns : end_ns;
 }
 
-static void give_up(struct fmi_runner *r, fm_failure *f)
+static void complete(fm_failure *f, const struct fmi_runner *r, uint64_t begin_ticks)
 {
-    struct fmi_job_shm *job = r->job;
     f->worker = r->rank;
     f->cpu = r->cpu;
-    f->begin_ns = begin_ns_of(r);
-    if (f->begin_ns >
-        f->end_ns) /* it is counted in ticks, which are a few parts in a thousand off */
-        f->begin_ns = f->end_ns;
+    f->begin_ns = begin_ns_of(begin_ticks, f->end_ns);
     fmi_note_take(r, f->item, f->note);
-    if (r->plan->status != NULL)
-        r->plan->status[f->item * r->plan->status_stride] = (uint8_t)f->state;
-    int64_t item = f->item;
-    f->item += r->plan->begin;
-    fmi_record_append(r->progress, f);
-    f->item = item;
-    int64_t n_failed = atomic_fetch_add(&job->n_failed, 1) + 1;
-    if (r->plan->on_error == FM_ON_ERROR_STOP)
-        fmi_job_stop_at(
-            job, item); /* items below still run: the lowest failure wins, whatever the timing */
-    else if (r->plan->max_failures > 0 && n_failed >= r->plan->max_failures)
-        fmi_job_stop_at(job, 0);
 }
 
-int fmi_blame_return(struct fmi_runner *r, int64_t item, int code)
+fm_failure fmi_failure_of_return(const struct fmi_runner *r, int64_t item, int code,
+                                 uint32_t attempt, uint64_t begin_ticks)
 {
-    uint32_t attempt = attempts_of(r, item) + 1;
-    if (attempt <= r->plan->retries) {
-        struct attempts a = load_attempts(r);
-        store_attempts(r, (struct attempts){attempt, tag_of(item), a.counted});
-        r->attempted = item;
-        fmi_count(&r->tally->n_reruns, 1);
-        return FMI_VERDICT_AGAIN;
-    }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     fm_failure f = {.item = item,
@@ -101,8 +79,8 @@ int fmi_blame_return(struct fmi_runner *r, int64_t item, int code)
                     .pid = getpid(),
                     .end_ns = fmi_now_ns(),
                     .peak_bytes = (int64_t)usage.ru_maxrss * 1024};
-    give_up(r, &f);
-    return FMI_VERDICT_GIVE_UP;
+    complete(&f, r, begin_ticks);
+    return f;
 }
 
 static int state_of(const struct fmi_death_shm *death)
@@ -112,8 +90,8 @@ static int state_of(const struct fmi_death_shm *death)
     return death->how == FMI_DEATH_OOM ? FM_ITEM_OUT_OF_MEMORY : FM_ITEM_CRASHED;
 }
 
-static void record_death(struct fmi_runner *r, int64_t item, uint32_t attempt,
-                         const struct fmi_death_shm *death)
+fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32_t attempt,
+                                uint64_t begin_ticks, const struct fmi_death_shm *death)
 {
     const struct fmi_fault_shm *fault = &r->worker->fault;
     fm_failure f = {.item = item,
@@ -130,12 +108,50 @@ static void record_death(struct fmi_runner *r, int64_t item, uint32_t attempt,
         f.address = fault->address;
         f.stack_overflow = fault->stack_overflow != 0;
     }
-    give_up(r, &f);
+    complete(&f, r, begin_ticks);
+    return f;
 }
 
-static uint32_t attempts_allowed(const struct fmi_runner *r, const struct fmi_death_shm *death)
+/* `f` is of an item of the job, counted from 0. */
+static void give_up(struct fmi_runner *r, fm_failure *f)
 {
-    uint32_t allowed = r->plan->retries + 1;
+    struct fmi_job_shm *job = r->job;
+    int64_t item = f->item;
+    if (r->plan->status != NULL)
+        r->plan->status[item * r->plan->status_stride] = (uint8_t)f->state;
+    f->item += r->plan->begin;
+    fmi_record_append(r->progress, f);
+    int64_t n_failed = atomic_fetch_add(&job->n_failed, 1) + 1;
+    if (r->plan->on_error == FM_ON_ERROR_STOP)
+        fmi_job_stop_at(
+            job, item); /* items below still run: the lowest failure wins, whatever the timing */
+    else if (r->plan->max_failures > 0 && n_failed >= r->plan->max_failures)
+        fmi_job_stop_at(job, 0);
+}
+
+static uint64_t begin_ticks_of(const struct fmi_runner *r)
+{
+    return atomic_load_explicit(&r->progress->begin_ticks, memory_order_relaxed); /* own */
+}
+
+int fmi_blame_return(struct fmi_runner *r, int64_t item, int code)
+{
+    uint32_t attempt = attempts_of(r, item) + 1;
+    if (attempt <= r->plan->retries) {
+        struct attempts a = load_attempts(r);
+        store_attempts(r, (struct attempts){attempt, tag_of(item), a.counted});
+        r->attempted = item;
+        fmi_count(&r->tally->n_reruns, 1);
+        return FMI_VERDICT_AGAIN;
+    }
+    fm_failure f = fmi_failure_of_return(r, item, code, attempt, begin_ticks_of(r));
+    give_up(r, &f);
+    return FMI_VERDICT_GIVE_UP;
+}
+
+uint32_t fmi_attempts_allowed(uint32_t retries, const struct fmi_death_shm *death)
+{
+    uint32_t allowed = retries + 1;
     int is_unexplained =
         death->how == FMI_DEATH_OOM || (death->how == FMI_DEATH_SIGNAL && death->number == SIGKILL);
     return is_unexplained && allowed < UNEXPLAINED_ATTEMPTS ? UNEXPLAINED_ATTEMPTS : allowed;
@@ -146,12 +162,13 @@ static int64_t blame_item(struct fmi_runner *r, int64_t item, const struct fmi_d
 {
     uint32_t attempt = attempts_of(r, item) + 1;
     uint32_t counted = death->starts & 0xffffff;
-    if (attempt < attempts_allowed(r, death)) {
+    if (attempt < fmi_attempts_allowed(r->plan->retries, death)) {
         store_attempts(r, (struct attempts){attempt, tag_of(item), counted});
         r->attempted = item;
         return item;
     }
-    record_death(r, item, attempt, death);
+    fm_failure f = fmi_failure_of_death(r, item, attempt, begin_ticks_of(r), death);
+    give_up(r, &f);
     FMI_FAULT("blame.recorded");
     atomic_store_explicit(&r->progress->next, item + 1, memory_order_release);
     store_attempts(r, (struct attempts){0, tag_of(item + 1), counted});

@@ -235,7 +235,6 @@ static int hand_over_function(struct fmi_blocks *b)
 {
     struct fmi_fold *fold = &b->plan.fold;
     const fm_map_opts *map = &b->opts->map;
-    struct fmi_plan described;
     int rc = 0;
     if (map->arg == NULL && map->arg_bytes > 0)
         return fmi_error(-EINVAL, "arg is NULL, arg_bytes is %zu", map->arg_bytes);
@@ -243,9 +242,8 @@ static int hand_over_function(struct fmi_blocks *b)
         if (map->arg_bytes == 0)
             rc = fmi_pool_check_pointer(b->series->pool, map->arg);
         if (rc == 0)
-            rc = fmi_pool_function(b->series->pool, (fmi_any_fn *)fold->combine, &described);
-        if (rc == 0)
-            b->plan.described = described.described;
+            rc =
+                fmi_pool_function(b->series->pool, (fmi_any_fn *)fold->combine, &b->plan.described);
     }
     if (rc == 0)
         rc = copy_to_heap(&b->arg_block, map->arg, map->arg_bytes);

@@ -20,6 +20,21 @@ struct fmi_runner *fmi_runner_current(void)
     return current != NULL ? current : serving;
 }
 
+void fmi_runner_enter(struct fmi_runner *r)
+{
+    r->outer = current;
+    current = r;
+    if (r->worker != NULL)
+        serving = r;
+}
+
+void fmi_runner_leave(const struct fmi_runner *r)
+{
+    current = r->outer;
+    if (r->worker != NULL)
+        serving = NULL;
+}
+
 int fm_worker_rank(void)
 {
     if (fmi_worker_self() != NULL)
@@ -30,7 +45,7 @@ int fm_worker_rank(void)
 int fm_cancelled(void)
 {
     for (const struct fmi_runner *r = fmi_runner_current(); r != NULL; r = r->outer)
-        if (atomic_load(&r->job->stop) <= r->item)
+        if (r->task != NULL ? fmi_task_is_unwanted(r->task) : atomic_load(&r->job->stop) <= r->item)
             return 1;
     return 0;
 }
@@ -264,21 +279,15 @@ static int64_t run_pieces(struct fmi_runner *r, int64_t begin, int64_t item, int
 
 int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
 {
-    struct fmi_runner *outer = current;
     int is_plain = r->plan->kind == FMI_FN_ITEM && r->plan->n_in == 1 && r->plan->unpacked == 0 &&
                    !has_limit(r);
-    current = r;
-    r->outer = outer;
-    if (r->worker != NULL)
-        serving = r;
+    fmi_runner_enter(r);
     if (r->plan->kind == FMI_FN_CHUNK)
         item = run_pieces(r, begin, item, end);
     else if (is_plain)
         item = run_items_plainly(r, begin, item, end);
     else
         item = run_items_with_care(r, begin, item, end);
-    current = outer;
-    if (r->worker != NULL)
-        serving = NULL;
+    fmi_runner_leave(r);
     return item;
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int code_of_state(int state)
+int fmi_code_of_state(int state)
 {
     switch (state) {
     case FM_ITEM_FAILED:
@@ -36,7 +36,7 @@ static int settle_report(struct fmi_mapping *m, struct fmi_report *report)
     if (m->plan.on_error == FM_ON_ERROR_STOP)
         report->n = 1; /* which others were found depends on the timing */
     const fm_failure *first = &report->list[0];
-    return fmi_error(code_of_state(first->state), "item %lld %s (%lld failed in all)",
+    return fmi_error(fmi_code_of_state(first->state), "item %lld %s (%lld failed in all)",
                      (long long)first->item, fm_item_state_name(first->state),
                      (long long)report->n);
 }
@@ -75,7 +75,7 @@ int fmi_mapping_collect(struct fmi_mapping *m, struct fmi_report *report)
     if (was_stopped)
         close_status(m);
     if (m->is_cancelled)
-        return fmi_error(FM_ECANCELLED, "cancelled by the progress callback");
+        return fmi_error(FM_ECANCELLED, "the map was cancelled");
     if (was_stopped && fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
         return fmi_pool_trouble(m->pool); /* items were skipped, and so are all finished */
     if (was_stopped && rc == 0)

@@ -42,6 +42,20 @@ int fmi_pool_enter(fm_pool *pool)
                      phase == FMI_PHASE_CLOSED ? "closed to new maps" : "terminated");
 }
 
+int fmi_pool_hold(fm_pool *pool, uint64_t serial)
+{
+    if (pool->owner != fmi_owner_pid())
+        return fmi_error(FM_EFORKED, "the result belongs to process %u", pool->owner);
+    atomic_fetch_add(&pool->use, 1);
+    if (atomic_load(&pool->mark) == FMI_HANDLE_LIVE && pool->serial == serial)
+        return 0;
+    if (atomic_load(&pool->mark) == FMI_HANDLE_LIVE)
+        fmi_pool_leave(pool); /* of another pool by now */
+    else
+        atomic_fetch_sub(&pool->use, 1);
+    return -EINVAL;
+}
+
 /*
  * The last to leave a pool that is being closed or destroyed wakes whoever waits for that, under the lock, which the destroyer takes
  * too before it frees what is touched here. While the pool is open, nothing is touched after the count.
@@ -144,14 +158,14 @@ static int describe(fm_pool *pool, const void *function)
     return rc;
 }
 
-int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan)
+int fmi_pool_function(fm_pool *pool, fmi_any_fn *function,
+                      const struct fmi_function_shm **described)
 {
     union { /* ISO C has no cast between the two */
         fmi_any_fn *function;
         const void *object;
     } pointer = {.function = function};
-    plan->fn = function;
-    plan->described = NULL;
+    *described = NULL;
     if (fmi_modules_in_program(pool->modules, pointer.object))
         return 0;
     uint64_t generation = fmi_modules_generation();
@@ -162,8 +176,7 @@ int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan
         pool->known_function = rc == 0 ? pointer.object : NULL;
         pool->known_generation = generation;
     }
-    plan->described = pool->known_described;
-    plan->fn = plan->described == NULL ? function : NULL;
+    *described = pool->known_described;
     pthread_mutex_unlock(&pool->lock);
     return rc;
 }

@@ -61,6 +61,9 @@ struct fm_pool {
     struct fmi_plan *written;         /* by slot: what its job has; for whoever fills the slot */
     _Atomic uint64_t tickets;         /* maps submitted */
     _Atomic uint64_t last_done_ticks; /* isolated: workers spin for a while after it */
+    _Atomic int n_awaiting;           /* threads that may be asleep until a result is ready */
+    struct fmi_task_queue *_Atomic queue;      /* task_queue.h; NULL: there was no task yet */
+    struct fmi_dispatcher *_Atomic dispatcher; /* dispatcher.h; NULL: there was no callback yet */
 
     /* under the lock */
     struct fmi_described *described;
@@ -68,8 +71,10 @@ struct fm_pool {
     const void *known_function; /* the last function asked for, under known_generation */
     const struct fmi_function_shm *known_described; /* NULL: valid as it is */
     uint64_t known_generation;
-    int n_limited; /* maps that run and have a time limit */
+    int n_limited; /* maps and tasks that run and have a time limit */
     int64_t tick_ns;
+    struct fm_result
+        *async[FMI_POOL_JOBS]; /* by slot: whose map is under way, or done and not settled */
 };
 
 static inline int fmi_pool_phase(const fm_pool *pool)
@@ -95,6 +100,9 @@ void fmi_pool_dismiss(fm_pool *pool);
 /* The finalizer of a closed pool whose caller does all. Without the lock: it is the user's. */
 void fmi_pool_finalize(fm_pool *pool);
 
+/* The same for a pool in any phase, to ask about what it was given before. FM_EFORKED, -EINVAL: it is destroyed, or is another one since. */
+int fmi_pool_hold(fm_pool *pool, uint64_t serial);
+
 /* 1 inside a function, in a worker or in a caller that works, for a pool that was not opened there: maps run inline. */
 int fmi_pool_is_inline(const fm_pool *pool);
 
@@ -107,8 +115,9 @@ int fmi_pool_trouble(fm_pool *pool);
 /* Frees a heap block with the pool: something may still use it until then. NULL is ignored. */
 void fmi_pool_keep_block(fm_pool *pool, void *block);
 
-/* Fills plan->fn or plan->described. 0; FM_ENOFUNC; -ENOMEM. */
-int fmi_pool_function(fm_pool *pool, fmi_any_fn *function, struct fmi_plan *plan);
+/* What a function is for the workers: `described`, or NULL if its address is valid there, too. 0; FM_ENOFUNC; -ENOMEM. */
+int fmi_pool_function(fm_pool *pool, fmi_any_fn *function,
+                      const struct fmi_function_shm **described);
 
 /* Asks the warden to look at time limits while a map has one. */
 void fmi_pool_limit_begin(fm_pool *pool, int64_t tick_ns);

@@ -45,7 +45,7 @@ static int run_inline(struct inline_map *m, struct fmi_report *report)
         .cpu = -1,
         .starts = 1,
     };
-    fmi_ranges_init(&runner.ranges);
+    fmi_ranges_init(&runner.ranges, 0);
     int rc = fmi_runner_init(&runner);
     if (rc == 0)
         rc = fmi_runner_run(&runner, 0);

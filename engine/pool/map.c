@@ -23,27 +23,23 @@ enum {
 
 #define END_TIMEOUT_NS FM_SECONDS(5)
 
-static int64_t tick_of(const struct fmi_plan *plan)
+int64_t fmi_pool_tick_of(int64_t limit_ns, double factor)
 {
-    int64_t tick_ns = plan->limit_ns > 0 ? plan->limit_ns / 10 : FACTOR_TICK_NS;
-    if (plan->factor > 0 && tick_ns > FACTOR_TICK_NS)
+    int64_t tick_ns = limit_ns > 0 ? limit_ns / 10 : FACTOR_TICK_NS;
+    if (factor > 0 && tick_ns > FACTOR_TICK_NS)
         tick_ns = FACTOR_TICK_NS;
     return tick_ns < MIN_TICK_NS ? MIN_TICK_NS : tick_ns > MAX_TICK_NS ? MAX_TICK_NS : tick_ns;
 }
 
-static int run_published(struct fmi_mapping *m)
+void fmi_mapping_open(struct fmi_mapping *m)
 {
-    int is_limited = m->pool->has_crew && (m->plan.limit_ns > 0 || m->plan.factor > 0);
-    if (is_limited)
-        fmi_pool_limit_begin(m->pool, tick_of(&m->plan));
+    m->is_limited = m->pool->has_crew && (m->plan.limit_ns > 0 || m->plan.factor > 0);
+    if (m->is_limited)
+        fmi_pool_limit_begin(m->pool, fmi_pool_tick_of(m->plan.limit_ns, m->plan.factor));
     fmi_mapping_publish(m);
     if (fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
         fmi_job_stop_at(m->job,
                         0); /* it was not there yet when fm_pool_terminate stopped the others */
-    int rc = fmi_mapping_await(m);
-    if (is_limited)
-        fmi_pool_limit_end(m->pool);
-    return rc;
 }
 
 /* Workers may still be dying in the job: its slot and its blocks go with the pool. */
@@ -58,8 +54,12 @@ static int leave_to_pool(struct fmi_mapping *m, int rc)
     return fmi_error(rc, "a worker overwrote the pool's control memory; the pool is terminated");
 }
 
-static int finish_map(struct fmi_mapping *m, int rc)
+int fmi_mapping_end(struct fmi_mapping *m, int rc, struct fmi_report *report)
 {
+    if (m->is_limited)
+        fmi_pool_limit_end(m->pool);
+    if (rc == 0)
+        rc = fmi_mapping_collect(m, report);
     if (rc == FM_ECORRUPT) /* nothing that the workers do can be trusted any more */
         fm_pool_terminate(m->pool);
     if (rc == FM_ECORRUPT || (rc != 0 && fmi_pool_trouble(m->pool) != 0 &&
@@ -79,34 +79,41 @@ static void report_end(const struct fmi_mapping *m)
     (void)m->opts->progress(&p, m->opts->progress_arg);
 }
 
+int fmi_mapping_begin(struct fmi_mapping *m, fm_pool *pool, const struct fmi_request *request,
+                      int is_async)
+{
+    m->pool = pool;
+    m->opts = request->opts;
+    m->arg_block = m->undo_block = NULL;
+    m->is_cancelled = 0;
+    m->is_async = is_async;
+    if (m->opts->progress != NULL) {
+        m->begin_ns = fmi_now_ns();
+        m->report_ns = fmi_deadline_after(fmi_mapping_report_interval(m));
+    }
+    fmi_mapping_prefetch(pool);
+    int rc = fmi_plan_prepare(&m->plan, request, pool->view.n_ranks);
+    if (rc != 0 || m->plan.n_items == 0)
+        return rc;
+    rc = fmi_mapping_take_slot(m);
+    if (rc != 0)
+        return rc;
+    rc = fmi_mapping_fill(m, request->fn);
+    if (rc != 0) {
+        fmi_mapping_free_slot(m);
+        (void)fmi_heap_free(m->arg_block);
+    }
+    return rc;
+}
+
 static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
 {
     struct fmi_mapping m; /* set here, its plan by fmi_plan_prepare: no need to clear half a KiB */
-    m.pool = pool;
-    m.opts = request->opts;
-    m.arg_block = m.undo_block = NULL;
-    m.is_cancelled = 0;
-    if (m.opts->progress != NULL) {
-        m.begin_ns = fmi_now_ns();
-        m.report_ns = fmi_deadline_after(fmi_mapping_report_interval(&m));
-    }
-    fmi_mapping_prefetch(pool);
-    int rc = fmi_plan_prepare(&m.plan, request, pool->view.n_ranks);
+    int rc = fmi_mapping_begin(&m, pool, request, 0);
     if (rc != 0 || m.plan.n_items == 0)
         return rc;
-    rc = fmi_mapping_take_slot(&m);
-    if (rc != 0)
-        return rc;
-    rc = fmi_mapping_fill(&m, request->fn);
-    if (rc != 0) {
-        fmi_mapping_free_slot(&m);
-        (void)fmi_heap_free(m.arg_block);
-        return rc;
-    }
-    rc = run_published(&m);
-    if (rc == 0)
-        rc = fmi_mapping_collect(&m, report);
-    rc = finish_map(&m, rc);
+    fmi_mapping_open(&m);
+    rc = fmi_mapping_end(&m, fmi_mapping_await(&m), report);
     if (rc == 0 && m.opts->progress != NULL)
         report_end(&m);
     return rc;
@@ -177,6 +184,13 @@ void fmi_series_end(struct fmi_series *s)
     fmi_report_keep(s->key, &s->report);
 }
 
+static int check_no_callback(const fm_map_opts *opts)
+{
+    if (opts->callback == NULL && opts->error_callback == NULL)
+        return 0;
+    return fmi_error(-EINVAL, "callbacks are for fm_pool_map_async() and the like");
+}
+
 static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_map_opts *opts)
 {
     static const fm_map_opts defaults = {.struct_size = sizeof(fm_map_opts)};
@@ -189,6 +203,8 @@ static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_ma
         rc = fmi_opts_copy(&copy, sizeof copy, opts);
         request.opts = &copy;
     }
+    if (rc == 0)
+        rc = check_no_callback(request.opts);
     if (rc == 0)
         rc = fmi_series_begin(&series, pool);
     if (rc != 0)
@@ -251,24 +267,30 @@ int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *colu
     return starmap(pool, FMI_FN_CHUNK, (fmi_any_fn *)fn, columns, n, out, opts);
 }
 
-int fm_pool_apply(fm_pool *pool, fm_task_fn *fn, const void *arg, size_t arg_bytes, void *result,
-                  size_t result_bytes)
+int fmi_pool_apply(fm_pool *pool, fm_task_fn *fn, void *result, size_t result_bytes,
+                   const fm_map_opts *opts)
 {
     const int64_t shape[] = {1, (int64_t)result_bytes};
     fm_array *out = NULL;
-    if ((result == NULL && result_bytes > 0) || result_bytes > INT64_MAX)
-        return fmi_error(-EINVAL, "result is NULL, or of %zu bytes", result_bytes);
     int rc = result_bytes == 0 ? 0 : fm_array_zeros(&out, FM_U8, 2, shape);
     if (rc != 0)
         return rc;
     struct fmi_request request = {
         .kind = FMI_FN_TASK, .fn = (fmi_any_fn *)fn, .end = 1, .out = out};
-    rc = enter_map(pool, &request,
-                   FM_MAP_OPTS(.arg = (void *)arg, .arg_bytes = arg_bytes, .chunk = 1));
+    rc = enter_map(pool, &request, opts);
     if (rc == 0 && out != NULL)
         memcpy(result, fm_array_data(out), result_bytes);
     fm_array_destroy(out);
     return rc;
+}
+
+int fm_pool_apply(fm_pool *pool, fm_task_fn *fn, const void *arg, size_t arg_bytes, void *result,
+                  size_t result_bytes)
+{
+    if ((result == NULL && result_bytes > 0) || result_bytes > INT64_MAX)
+        return fmi_error(-EINVAL, "result is NULL, or of %zu bytes", result_bytes);
+    return fmi_pool_apply(pool, fn, result, result_bytes,
+                          FM_MAP_OPTS(.arg = (void *)arg, .arg_bytes = arg_bytes, .chunk = 1));
 }
 
 int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n)

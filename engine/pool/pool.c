@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening, closing, terminating, joining and destroying a pool; its counters. */
-#include "clock.h"
 #include "cgroup.h"
+#include "clock.h"
+#include "dispatcher.h"
 #include "error.h"
 #include "guarded.h"
 #include "handle.h"
@@ -170,6 +171,7 @@ static void free_handle(fm_pool *pool)
     }
     if (pool->has_crew)
         fmi_crew_close(&pool->crew);
+    fmi_task_queue_free(pool);
     free_records(pool);
     (void)fmi_heap_free(pool->orders);
     (void)fmi_heap_free(pool->init_arg);
@@ -330,7 +332,7 @@ int fm_pool_terminate(fm_pool *pool)
 /* A map of this thread would wait for the wait. */
 static int check_outside(const fm_pool *pool)
 {
-    if (fmi_pool_mapping() == pool)
+    if (fmi_pool_mapping() == pool || fmi_dispatcher_is_self(pool))
         return fmi_error(-EDEADLK,
                          "called from a map on the same pool, by its callback or function");
     return 0;
@@ -345,8 +347,9 @@ int fm_pool_join(fm_pool *pool, int64_t timeout)
         return rc;
     if (fmi_pool_phase(pool) == FMI_PHASE_OPEN)
         return fmi_error(-EBUSY, "the pool is open; close or terminate it before it is joined");
+    int64_t deadline_ns = fmi_deadline_after(timeout);
     rc = pool->has_crew ? fmi_crew_join(&pool->crew, timeout) : 0;
-    return rc;
+    return rc != 0 ? rc : fmi_dispatcher_drain(pool, deadline_ns);
 }
 
 /* Maps in other threads see the phase and return; those that are inside a function of the caller's share end with it. */
@@ -380,6 +383,8 @@ int fm_pool_destroy(fm_pool *pool)
         fmi_crew_kill(&pool->crew);
         fmi_crew_await_end(&pool->crew, END_TIMEOUT_NS); /* before their memory is another's */
     }
+    fmi_results_end(pool);
+    fmi_dispatcher_end(pool);
     free_handle(pool);
     return 0;
 }

@@ -60,12 +60,14 @@ static inline int unpack_steal(const struct fmi_ranges *ranges, uint64_t word, s
            out->m <= out->h && out->h <= ranges->n_grains;
 }
 
-void fmi_ranges_init(struct fmi_ranges *ranges)
+void fmi_ranges_init(struct fmi_ranges *ranges, int first)
 {
-    uint32_t n = (uint32_t)ranges->n, each = ranges->n_grains / n, more = ranges->n_grains % n;
-    uint32_t lo = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct owned share = {lo, lo + each + (i < more), 0, 0}; /* the first ones get one more */
+    uint32_t n = (uint32_t)(ranges->n - first), each = ranges->n_grains / n;
+    uint32_t more = ranges->n_grains % n, lo = 0;
+    for (int i = 0; i < ranges->n; i++) {
+        uint32_t length =
+            i < first ? 0 : each + ((uint32_t)(i - first) < more); /* the first ones get one more */
+        struct owned share = {lo, lo + length, 0, 0};
         lo = share.hi;
         /* relaxed: the job's word, stored with release, publishes all lines at once */
         atomic_store_explicit(&ranges->lines[i].r, pack_owned(ranges, share), memory_order_relaxed);

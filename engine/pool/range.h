@@ -84,8 +84,8 @@ struct fmi_span {
     uint32_t lo, hi; /* grains */
 };
 
-/* Gives each rank an even, contiguous share. By the host, while nobody else sees the lines. */
-void fmi_ranges_init(struct fmi_ranges *ranges);
+/* Gives each rank from `first` on an even, contiguous share. By the host, while nobody else sees the lines. */
+void fmi_ranges_init(struct fmi_ranges *ranges, int first);
 
 /* The unclaimed grains of `rank`, as far as can be seen. */
 uint32_t fmi_range_left(const struct fmi_ranges *ranges, int rank);

@@ -42,6 +42,9 @@ int fmi_report_drop(struct fmi_report *scratch, struct fmi_progress_shm *progres
 /* Sorts, drops repetitions. */
 void fmi_report_sort(struct fmi_report *report);
 
+/* collect.c: the code of a call one of whose items ended like that; FM_ECORRUPT for what is no state of a failure. */
+int fmi_code_of_state(int state);
+
 /* This thread's last report: kept until its next map. `pool` is a number that tells pools apart. */
 void fmi_report_keep(uint64_t pool, struct fmi_report *report);
 const struct fmi_report *fmi_report_kept(uint64_t pool);

@@ -7,5 +7,6 @@
 fm_random fm_rng(int64_t item)
 {
     const struct fmi_runner *r = fmi_runner_current();
-    return fm_random_at(r == NULL ? 0 : r->plan->seed, (uint64_t)item);
+    uint64_t seed = r == NULL ? 0 : r->task != NULL ? r->seed : r->plan->seed;
+    return fm_random_at(seed, (uint64_t)item);
 }

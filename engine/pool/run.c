@@ -75,22 +75,23 @@ static int reach_mapped(const struct fmi_runner *r)
 }
 
 /* Descriptions live as long as the pool, and only its workers need them. */
-static int find_function(struct fmi_runner *r)
+int fmi_runner_find(const struct fmi_function_shm *described, fmi_any_fn **fn)
 {
     static const struct fmi_function_shm *last; /* private to the worker */
     static union {                              /* ISO C has no cast between the two */
         void *object;
         fmi_any_fn *function;
     } found;
-    int rc = 0;
-    r->fn = r->plan->fn;
-    if (r->fn != NULL)
-        return 0;
-    if (last != r->plan->described)
-        rc = fmi_function_resolve(r->plan->described, &found.object);
-    last = rc == 0 ? r->plan->described : NULL;
-    r->fn = found.function;
+    int rc = last == described ? 0 : fmi_function_resolve(described, &found.object);
+    last = rc == 0 ? described : NULL;
+    *fn = found.function;
     return rc;
+}
+
+static int find_function(struct fmi_runner *r)
+{
+    r->fn = r->plan->fn;
+    return r->fn != NULL ? 0 : fmi_runner_find(r->plan->described, &r->fn);
 }
 
 int fmi_runner_init(struct fmi_runner *r)

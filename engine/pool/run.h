@@ -9,6 +9,7 @@
 
 #include "array.h"
 #include "job.h"
+#include "task.h"
 
 struct fmi_runner_caller { /* what a caller that works does besides */
     /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
@@ -29,9 +30,11 @@ struct fmi_runner {
     uint32_t starts;
     fmi_any_fn *fn;
 
-    uint32_t want;            /* grains of the next claim, FMI_WANT_AUTO */
-    uint64_t target_ticks;    /* how long a chunk should last */
-    int64_t item;             /* that runs now, for fm_cancelled */
+    uint32_t want;                   /* grains of the next claim, FMI_WANT_AUTO */
+    uint64_t target_ticks;           /* how long a chunk should last */
+    int64_t item;                    /* that runs now, for fm_cancelled */
+    const struct fmi_task_shm *task; /* NULL: it is a map; else there is no plan and no job, but: */
+    uint64_t seed;
     int64_t attempted;        /* item whose attempts progress counts; -1: the predecessor's */
     struct fmi_runner *outer; /* of the function that called this map; NULL: none */
 
@@ -51,11 +54,18 @@ void fmi_runner_fini(struct fmi_runner *r);
  */
 int fmi_runner_run(struct fmi_runner *r, int resume);
 
+/* The function of that description, opened here if need be; remembers the last one. Workers only. 0; FM_ENOFUNC, FM_ESTALE. */
+int fmi_runner_find(const struct fmi_function_shm *described, fmi_any_fn **fn);
+
 /* Where a packed copy of the row of in[k] goes; of the result for k = n_in. Aligned as rows in the heap are. */
 char *fmi_runner_packed_row(const struct fmi_runner *r, int k);
 
 /* call.c: runs items [item, end) of the chunk that begins at `begin`, failures included; ends early at `stop`. Returns the first not run. */
 int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end);
+
+/* Around the calls of the user's function: who runs it, for what functions may ask. */
+void fmi_runner_enter(struct fmi_runner *r);
+void fmi_runner_leave(const struct fmi_runner *r);
 
 /* The runner whose function this thread is in, or the worker's for a thread that the function started; NULL outside. */
 struct fmi_runner *fmi_runner_current(void);
@@ -65,7 +75,13 @@ void fmi_note_take(const struct fmi_runner *r, int64_t item, char text[96]);
 /* Notes of an earlier job are not this one's. */
 void fmi_note_reset(const struct fmi_runner *r);
 
-/* blame.c */
+/* blame.c. What every record has; item counted as the caller of the pool counts. */
+fm_failure fmi_failure_of_return(const struct fmi_runner *r, int64_t item, int code,
+                                 uint32_t attempt, uint64_t begin_ticks);
+fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32_t attempt,
+                                uint64_t begin_ticks, const struct fmi_death_shm *death);
+/* How often an item is tried whose worker died like that. */
+uint32_t fmi_attempts_allowed(uint32_t retries, const struct fmi_death_shm *death);
 enum { FMI_PIECE_CUT = 8 }; /* a failing chunk is tried again in such parts */
 enum { FMI_VERDICT_AGAIN = 1, FMI_VERDICT_GIVE_UP = 2 };
 /* The function returned `code` for `item`, alone. GIVE_UP: a record was written, go on with the next item. */

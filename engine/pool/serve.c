@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker's work: find an open job, take part, look again; sleep when there is none.
+ * A worker's work: find an open job, take part; run some tasks; look again; sleep when there is nothing.
  *
  * An idle worker spins as long as a wake would cost, then sleeps. The worker on the host thread's own core does not
  * spin: the host, which is about to publish the next map, would have to wait for the core.
@@ -152,15 +152,19 @@ static void sleep_until_published(struct server *s, uint32_t seen)
 void fmi_pool_serve(int rank, uint32_t starts, void *arg)
 {
     struct server server = {.view = arg, .rank = rank, .starts = starts, .host_cpu = -1};
+    const struct fmi_performer performer = {
+        .view = arg, .rank = rank, .starts = starts, .worker = fmi_worker_self()};
     remember_left(&server);
     resume(&server);
+    fmi_tasks_resume(&performer);
     for (;;) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);
         uint64_t ticket = 0;
         int n_open, slot = find_job(&server, &ticket, &n_open);
         if (slot >= 0)
             visit(&server, slot, ticket, 0);
-        if (slot >= 0 && n_open > 1)
+        int n_tasks = fmi_tasks_perform(&performer);
+        if ((slot >= 0 && n_open > 1) || n_tasks > 0)
             continue;
         if (n_open == 0 && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
             return;

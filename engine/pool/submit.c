@@ -7,6 +7,7 @@
 #include "error.h"
 #include "fault.h"
 #include "heap.h"
+#include "result.h"
 #include "topo.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ static int try_take_slot(struct fmi_mapping *m)
     return 0;
 }
 
-/* All 64 slots taken: some map must end first. */
+/* All 64 slots taken: some map must end first, or have ended without anybody asking. */
 int fmi_mapping_take_slot(struct fmi_mapping *m)
 {
     struct fmi_park_shm *done = &m->pool->view.shm->done;
@@ -80,6 +81,7 @@ int fmi_mapping_take_slot(struct fmi_mapping *m)
     atomic_fetch_add(&m->pool->n_waiting, 1);
     do {
         uint32_t seen = fmi_park_seen(done);
+        fmi_results_reap(m->pool);
         if (try_take_slot(m))
             break;
         rc = fmi_pool_trouble(m->pool);
@@ -182,7 +184,8 @@ static void reset_job(struct fmi_job_shm *job, uint32_t is_awaited)
 
 int fmi_mapping_fill(struct fmi_mapping *m, fmi_any_fn *fn)
 {
-    int rc = fmi_pool_function(m->pool, fn, &m->plan);
+    int rc = fmi_pool_function(m->pool, fn, &m->plan.described);
+    m->plan.fn = m->plan.described == NULL ? fn : NULL;
     if (rc == 0)
         rc = copy_argument(m);
     if (rc == 0)
@@ -193,9 +196,9 @@ int fmi_mapping_fill(struct fmi_mapping *m, fmi_any_fn *fn)
     m->plan.host_cpu = m->pool->view.is_isolated ? fmi_sys_current_cpu() : -1;
     write_plan(m);
     m->plan.fn = fn; /* a caller that works has it already */
-    reset_job(m->job, (uint32_t)m->pool->view.is_isolated);
+    reset_job(m->job, (uint32_t)(m->pool->view.is_isolated || m->is_async));
     m->ranges = fmi_job_ranges(&m->pool->view, m->slot, m->ticket, m->plan.n_grains);
-    fmi_ranges_init(&m->ranges);
+    fmi_ranges_init(&m->ranges, m->is_async && !m->pool->view.is_isolated ? 1 : 0);
     return 0;
 }
 

@@ -132,6 +132,13 @@ void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns)
     fmi_sys_eventfd_ring(crew->bell);
 }
 
+void fmi_crew_end_worker(struct fmi_crew *crew, int rank)
+{
+    struct fmi_worker_shm *worker = &crew->plan.shm->workers[rank];
+    atomic_store(&worker->unwanted, atomic_load(&worker->starts));
+    fmi_sys_eventfd_ring(crew->bell);
+}
+
 int fmi_crew_is_alive(const struct fmi_crew *crew)
 {
     return atomic_load(&crew->plan.shm->life.word) == crew->life_value;

@@ -31,7 +31,7 @@
  * Layout of fmi_worker_shm, in bytes          who writes
  *      0:  pid, starts                         the warden; pid also the worker, the same
  *      8:  death                               the warden, while no process has the rank
- *     64:  ready, left, init_code, stack_code  the worker (release)
+ *     64:  ready, left, init_code, stack_code  the worker (release); unwanted: the host
  *     88:  call, limit_ns                      the worker, around each call that has a time limit
  *    128:  fault                               the worker's crash handler
  *    152:  note                                the worker, fm_note
@@ -52,7 +52,8 @@ enum {
     FMI_DEATH_SIGNAL = 1,
     FMI_DEATH_EXIT = 2,
     FMI_DEATH_TIMEOUT = 3, /* killed by the warden because of the call in progress */
-    FMI_DEATH_LATE = 4, /* because of a call that was over when the signal came: nobody's fault */
+    FMI_DEATH_LATE =
+        4, /* because of a call that was over when the signal came, or was called off: nobody's fault */
     FMI_DEATH_OOM = 5
 };
 
@@ -79,6 +80,8 @@ struct fmi_worker_shm {
     _Atomic int32_t init_code;  /* of an initializer that failed */
     _Atomic int32_t stack_code; /* there is no memory for its stack */
     _Atomic uint32_t called;    /* it has come as far as a function */
+    _Atomic uint32_t
+        unwanted; /* host: the start that is to be ended, as somebody called off what it does */
     _Atomic uint64_t call; /* odd: a call with a limit is running; each call has its own number */
     _Atomic int64_t limit_ns;
     alignas(64) struct fmi_fault_shm fault;
@@ -149,6 +152,9 @@ void fmi_crew_command(struct fmi_crew *crew, uint32_t command);
 
 /* Sets how often limits are looked at, and rings. */
 void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns);
+
+/* Has the process killed that has this rank now; it is replaced. What it was doing is done again, if it is still wanted. */
+void fmi_crew_end_worker(struct fmi_crew *crew, int rank);
 
 /* 1 while the warden lives. */
 int fmi_crew_is_alive(const struct fmi_crew *crew);

@@ -192,21 +192,37 @@ static int end_pools(void)
     return 0;
 }
 
+static _Atomic int waiting_threads, waiting_pid; /* a child has none of its parent's */
+
+void fmi_forksafe_thread_waits(int does_wait)
+{
+    int here = getpid(), seen = atomic_load(&waiting_pid);
+    if (seen != here && atomic_compare_exchange_strong(&waiting_pid, &seen, here))
+        atomic_store(&waiting_threads, 0);
+    atomic_fetch_add(&waiting_threads, does_wait ? 1 : -1);
+}
+
+static int count_counted(void)
+{
+    int n = fmi_sys_count_threads() - 1;
+    return atomic_load(&waiting_pid) == getpid() ? n - atomic_load(&waiting_threads) : n;
+}
+
 /*
- * How many threads the process has beside the caller. Those that libgomp has sent away when it made a team smaller are on their own, and
+ * How many threads the process has beside the caller and the library's own that wait. Those that libgomp has sent away when it made a team smaller are on their own, and
  * not joined by a pause: they get a moment to be gone.
  */
 static int count_others(void)
 {
     const struct timespec moment = {.tv_nsec = 200000};
-    int n = fmi_sys_count_threads() - 1, has_gomp = 0;
+    int n = count_counted(), has_gomp = 0;
     for (int i = 0; i < runtimes.n; i++)
         has_gomp |= runtimes.list[i].kind == GNU_OPENMP;
     for (int i = 0; i < MAX_MOMENTS && n > 0 && has_gomp; i++) {
         nanosleep(&moment, NULL);
-        n = fmi_sys_count_threads() - 1;
+        n = count_counted();
     }
-    return n;
+    return n > 0 ? n : 0;
 }
 
 static int mode_from_environment(void)

@@ -47,6 +47,9 @@ void fmi_inner_threads_prepare(void);
  */
 void fmi_inner_threads(int n);
 
+/* A thread of the library says whether it waits, holding nothing: then it is not counted. Only as it changes. */
+void fmi_forksafe_thread_waits(int does_wait);
+
 /*
  * Removes what the OpenMP of LLVM leaves in /dev/shm for a process that ended by _exit or a signal. `dead` has ended; call it before it is
  * reaped, while its pid is its own. Who watches cannot know what the process had loaded, so it is always done: 2 us.

@@ -41,6 +41,7 @@ struct ward {  /* one worker, as the warden knows it */
     uint64_t call;        /* the limited call that was seen running */
     int64_t call_ns;      /* for how long */
     uint64_t killed_call; /* killed because of that call; 0: not killed */
+    int is_unwanted;      /* killed because the host asked for it */
 };
 
 struct warden {
@@ -136,6 +137,8 @@ static uint32_t how_it_died(struct warden *w, int rank, const struct fmi_exit *e
         return FMI_DEATH_EXIT;
     if (end->signal != SIGKILL)
         return FMI_DEATH_SIGNAL;
+    if (ward->is_unwanted)
+        return FMI_DEATH_LATE;
     if (ward->killed_call != 0)
         return atomic_load(&w->shm->workers[rank].call) == ward->killed_call ? FMI_DEATH_TIMEOUT
                                                                              : FMI_DEATH_LATE;
@@ -201,7 +204,7 @@ static void bury_worker(struct warden *w, int rank)
     }
     publish_death(w, rank, &end);
     ward->pid = 0;
-    if (was_useful)
+    if (was_useful || ward->is_unwanted)
         w->start_deaths = 0;
     else
         count_start_death(w, end.signal);
@@ -250,6 +253,18 @@ static void check_limits(struct warden *w, int64_t tick_ns)
             ward->killed_call = call;
             fmi_sys_kill(ward->pid);
         }
+    }
+}
+
+static void end_unwanted(struct warden *w)
+{
+    for (int rank = w->plan->first; rank < w->plan->n; rank++) {
+        struct ward *ward = &w->wards[rank];
+        if (ward->pid == 0 || ward->is_unwanted ||
+            atomic_load(&w->shm->workers[rank].unwanted) != ward->starts)
+            continue;
+        ward->is_unwanted = 1;
+        fmi_sys_kill(ward->pid);
     }
 }
 
@@ -378,6 +393,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
             start_missing(&w);
         if (command == FMI_COMMAND_LEAVE && count_workers(&w) == 0)
             end_everything(&w, FMI_CREW_OVER);
+        end_unwanted(&w);
         if (tick_ns > 0)
             check_limits(&w, tick_ns);
     }

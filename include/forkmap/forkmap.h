@@ -11,6 +11,7 @@
 #include <forkmap/process.h>
 #include <forkmap/random.h>
 #include <forkmap/reduce.h>
+#include <forkmap/result.h>
 #include <forkmap/status.h>
 
 #define FM_VERSION "0.1.0" /**< of these headers */

@@ -31,6 +31,17 @@ extern "C" {
 /** A pool. Opaque; private to the process that opened it. */
 typedef struct fm_pool fm_pool;
 
+/** What becomes of work that was handed to a pool (result.h). Opaque; private to the process that asked. */
+typedef struct fm_result fm_result;
+
+/**
+ * Is called when such work has ended, once, by the pool's dispatcher thread, one after the other. The thread starts with the first callback
+ * and has all signals blocked. (On a pool without workers it is called by the thread that asked.) It must not destroy or join the pool.
+ * @param result  is ready: fm_result_get() does not wait. If nobody else has it, it is freed after the call
+ * @param arg     of the options
+ */
+typedef void fm_callback_fn(fm_result *result, void *arg);
+
 /* ---- functions ------------------------------------------------------------------------------ */
 
 /** Consecutive items for a chunk function. Row r of column k is at (char *)in[k] + r * in_stride[k]. */
@@ -373,6 +384,10 @@ typedef struct fm_map_opts {
     int64_t progress_interval; /**< [ns]; 0: 100 ms */
     int on_signal;             /**< an fm_on_signal; 0: FM_SIGNAL_WAIT */
     uint64_t seed;             /**< of fm_rng(); 0 is a seed like any other */
+    fm_callback_fn
+        *callback; /**< of an ..._async map: called once if all items are done; NULL: none */
+    fm_callback_fn *error_callback; /**< called once if not; NULL: none */
+    void *callback_arg;             /**< handed to both */
 } fm_map_opts;
 #define FM_MAP_OPTS(...) FM_OPTS(fm_map_opts, __VA_ARGS__)
 

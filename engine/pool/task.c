@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/* Running tasks: find them, take them, call, blame; and going on where a dead process stopped. The protocol is in task.h. */
+#include "task.h"
+
+#include "array.h"
+#include "cache.h"
+#include "clock.h"
+#include "fault.h"
+#include "heap.h"
+#include "run.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One task while it runs; private. */
+struct performance {
+    const struct fmi_performer *by;
+    struct fmi_task_shm *task;
+    const struct fmi_more_shm *more; /* NULL: all is in the record */
+    uint32_t n;                      /* items */
+    uint32_t retries;
+    int64_t limit_ns;
+    fmi_any_fn *fn;
+    struct fmi_runner runner;
+    struct fmi_progress_shm progress; /* private: for notes, which name the item by it */
+};
+
+/* ---- finding ------------------------------------------------------------------------------------ */
+
+/* What is read from shared memory is not believed: a worker that was led astray would be found dead. */
+static struct fmi_tasks_shm *tasks_of(const struct fmi_pool_view *view)
+{
+    /* acquire: pairs with open_tasks */
+    uintptr_t address = atomic_load_explicit(FMI_POOL_TASKS(view->shm), memory_order_acquire);
+    return address == 0 ? NULL : (struct fmi_tasks_shm *)address;
+}
+
+static int is_task(const struct fmi_task_shm *task)
+{
+    return task != NULL && (uintptr_t)task % sizeof *task == 0 &&
+           fmi_heap_contains(task, sizeof *task);
+}
+
+static int is_queued(const struct fmi_task_shm *task)
+{
+    return fmi_task_state(atomic_load_explicit(&task->word, memory_order_acquire)) ==
+           FMI_TASK_QUEUED;
+}
+
+static uint64_t count_waiting(const struct fmi_pool_view *view, struct fmi_tasks_shm *tasks,
+                              uint64_t *head)
+{
+    *head =
+        atomic_load_explicit(&tasks->head, memory_order_acquire); /* first: it is not past tail */
+    /* acquire: pairs with q3 */
+    uint64_t tail = atomic_load_explicit(FMI_POOL_TAIL(view->shm), memory_order_acquire);
+    uint64_t n = tail - *head;
+    return n <= FMI_TASK_RING ? n : 0; /* overwritten */
+}
+
+/* A submitter waits for room in the ring. */
+static void tell_of_room(const struct fmi_pool_view *view, struct fmi_tasks_shm *tasks)
+{
+    /* seq_cst: after p2; pairs with await_room */
+    if (atomic_load(&tasks->is_full) != 0 && atomic_exchange(&tasks->is_full, 0) != 0)
+        fmi_park_wake(&view->shm->done);
+}
+
+/* The lines of a task that is about to be run. */
+static void ask_for(const struct fmi_task_shm *task)
+{
+    fmi_prefetch_to_write(task);
+    fmi_prefetch_to_read(&task->arg[sizeof task->arg / 2]);
+    fmi_prefetch_to_write((const void *)&task->outcome);
+    fmi_prefetch_to_write(&task->result[sizeof task->result / 2]);
+}
+
+/* p1, p2: a share of those that wait, so that others find some too. */
+static int pick(const struct fmi_performer *p, struct fmi_tasks_shm *tasks)
+{
+    struct fmi_task_shm *_Atomic *ring = fmi_tasks_ring(tasks, p->view->n_ranks);
+    struct fmi_hand_shm *own = &tasks->hands[p->rank];
+    uint64_t head, n, most = FMI_TASK_HAND;
+    do {
+        uint64_t n_waiting = count_waiting(p->view, tasks, &head);
+        if (n_waiting == 0)
+            return 0;
+        n = n_waiting / (2 * (uint64_t)p->view->n_ranks);
+        n = n < 1 ? 1 : n > most ? most : n;
+        for (uint64_t i = 0; i < most; i++)
+            atomic_store_explicit(
+                &own->hand[i],
+                i < n
+                    ? atomic_load_explicit(&ring[(head + i) % FMI_TASK_RING], memory_order_relaxed)
+                    : NULL,
+                memory_order_relaxed); /* before p2, which releases it to thieves */
+        FMI_FAULT("task.pick");
+    } while (!atomic_compare_exchange_weak(&tasks->head, &head, head + n));
+    FMI_FAULT("task.picked");
+    tell_of_room(p->view, tasks);
+    return 1;
+}
+
+/* ---- calling ------------------------------------------------------------------------------------ */
+
+/* The result is made in private memory: what is written past its end does not reach other records. */
+static int call_function(struct performance *x)
+{
+    alignas(64) char small[FMI_TASK_INLINE_BYTES];
+    struct fmi_task_shm *task = x->task;
+    const struct fmi_more_shm *more = x->more;
+    int is_elsewhere = more != NULL && more->result != NULL;
+    size_t bytes = is_elsewhere ? (size_t)more->result_stride : task->result_bytes;
+    char *result = is_elsewhere ? more->result : bytes == 0 ? NULL : small;
+    const void *arg = task->arg;
+    if (!is_elsewhere && bytes > sizeof small)
+        return FM_ECORRUPT;
+    if (task->kind & FMI_TASK_ARG_AS_IS)
+        memcpy(&arg, task->arg, sizeof arg);
+    else if (task->kind & FMI_TASK_ARG_ELSEWHERE)
+        arg = more->arg;
+    if (bytes > 0)
+        memset(result, 0, bytes);
+    int code = ((fm_task_fn *)x->fn)(arg, result);
+    FMI_FAULT("task.called");
+    if (code == 0 && result == small)
+        memcpy(task->result, small, bytes);
+    return code;
+}
+
+static int call_item(struct performance *x, uint32_t k)
+{
+    const struct fmi_more_shm *more = x->more;
+    int64_t number = more->first + k;
+    const void *item =
+        more->items == NULL ? (const void *)&number : more->items + (int64_t)k * more->item_stride;
+    char *result = more->result == NULL ? NULL : more->result + (int64_t)k * more->result_stride;
+    if (result != NULL)
+        memset(result, 0, (size_t)more->result_stride);
+    int code = ((fm_item_fn *)x->fn)(item, result, more->arg);
+    FMI_FAULT("task.item");
+    return code;
+}
+
+static int64_t item_number(const struct performance *x, uint32_t k)
+{
+    return x->more == NULL ? 0 : x->more->first + k;
+}
+
+static int call_once(struct performance *x, uint32_t k)
+{
+    int is_limited = x->limit_ns > 0 && x->by->worker != NULL;
+    x->runner.item = item_number(x, k);
+    atomic_store_explicit(&x->progress.next, x->runner.item, memory_order_relaxed); /* private */
+    if (is_limited)
+        fmi_call_begin(x->by->worker, x->limit_ns);
+    int code =
+        (x->task->kind & FMI_TASK_KIND) == FMI_TASK_CALL ? call_function(x) : call_item(x, k);
+    if (is_limited)
+        fmi_call_end(x->by->worker);
+    return code;
+}
+
+/* ---- ends of items ------------------------------------------------------------------------------ */
+
+static void set_attempts(const struct performance *x, uint32_t n)
+{
+    atomic_store_explicit(&x->task->attempts, n, memory_order_relaxed); /* own, or a successor's */
+}
+
+/* Who counts failures comes later, and may find the record twice: it was linked, `next` was not moved. */
+static void record_failure(const struct performance *x, const fm_failure *failure)
+{
+    void *memory;
+    if (fmi_heap_alloc(&memory, sizeof(struct fmi_task_failure_shm), 0) != 0)
+        return; /* the state says what it was */
+    struct fmi_task_failure_shm *record = memory;
+    *record = (struct fmi_task_failure_shm){
+        .older = atomic_load_explicit(&x->task->failures, memory_order_relaxed),
+        .failure = *failure};
+    FMI_FAULT("task.record");
+    atomic_store_explicit(&x->task->failures, record, memory_order_release);
+}
+
+/* The item `k` is over. `outcome` of the task is that of its last item; a batch has one for each. */
+static void pass_item(const struct performance *x, uint32_t k, uint32_t state)
+{
+    if (x->more != NULL && x->more->states != NULL)
+        x->more->states[k] = (uint8_t)state;
+    atomic_store_explicit(&x->task->outcome, state, memory_order_relaxed);
+    if (atomic_load_explicit(&x->task->attempts, memory_order_relaxed) != 0)
+        set_attempts(x, 0);
+    /* release: a successor that reads it finds result and state */
+    atomic_store_explicit(&x->task->next, k + 1, memory_order_release);
+}
+
+static void run_item(struct performance *x, uint32_t k, uint64_t begin_ticks)
+{
+    for (;;) {
+        int code = call_once(x, k);
+        if (code == 0) {
+            pass_item(x, k, FM_ITEM_DONE);
+            return;
+        }
+        uint32_t attempt = atomic_load_explicit(&x->task->attempts, memory_order_relaxed) + 1;
+        if (attempt > x->retries) {
+            fm_failure f =
+                fmi_failure_of_return(&x->runner, item_number(x, k), code, attempt, begin_ticks);
+            record_failure(x, &f);
+            pass_item(x, k, FM_ITEM_FAILED);
+            return;
+        }
+        set_attempts(x, attempt);
+    }
+}
+
+/* ---- a task ------------------------------------------------------------------------------------- */
+
+static uint64_t begin_ticks_of(const struct fmi_performer *p)
+{
+    struct fmi_tasks_shm *tasks = tasks_of(p->view);
+    return p->starts == 0 || tasks == NULL
+               ? fmi_ticks()
+               : atomic_load_explicit(&tasks->hands[p->rank].begin_ticks, memory_order_relaxed);
+}
+
+/* t3, t4. Flags that are set in between are of no use to anyone. */
+static void end_task(const struct performance *x)
+{
+    const struct fmi_performer *p = x->by;
+    FMI_FAULT("task.end");
+    uint64_t old = atomic_exchange(&x->task->word, fmi_task_word(p->rank, 0, FMI_TASK_ENDED));
+    FMI_FAULT("task.ended");
+    if (fmi_task_flags(old) & FMI_TASK_WANTED)
+        fmi_park_wake(&p->view->shm->done);
+}
+
+static void refuse_task(const struct performance *x, int code)
+{
+    atomic_store_explicit(&x->task->error, code, memory_order_relaxed); /* before t3 */
+    atomic_store_explicit(&x->task->outcome, FM_ITEM_CANCELLED, memory_order_relaxed);
+}
+
+static int prepare(struct performance *x, const struct fmi_performer *p, struct fmi_task_shm *task)
+{
+    struct fmi_array_view view;
+    union { /* ISO C has no cast between the two */
+        uintptr_t address;
+        fmi_any_fn *function;
+    } fn = {.address = task->fn};
+    x->by = p;
+    x->task = task;
+    x->more = task->more;
+    x->n = x->more == NULL ? 1 : x->more->n;
+    x->retries = x->more == NULL ? 0 : x->more->retries;
+    x->limit_ns = x->more == NULL ? 0 : x->more->limit_ns;
+    x->runner = (struct fmi_runner){.progress = &x->progress,
+                                    .worker = p->worker,
+                                    .rank = p->rank,
+                                    .cpu = p->view->cpus[p->rank],
+                                    .starts = p->starts,
+                                    .task = task,
+                                    .seed = x->more == NULL ? 0 : x->more->seed};
+    x->fn = fn.function;
+    int rc = (task->kind & FMI_TASK_IS_DESCRIBED) == 0
+                 ? 0
+                 : fmi_runner_find((const struct fmi_function_shm *)fn.address, &x->fn);
+    if (rc == 0 && x->more != NULL && x->more->array != NULL)
+        rc = fmi_array_inspect(x->more->array, &view);
+    return rc;
+}
+
+/* Items from `next` on; cancelled ones are left. */
+static void run_items(struct performance *x)
+{
+    const struct fmi_performer *p = x->by;
+    struct fmi_task_shm *task = x->task;
+    uint64_t begin = begin_ticks_of(p);
+    uint32_t k = atomic_load_explicit(&task->next, memory_order_relaxed);
+    atomic_store_explicit(&task->calling, p->starts, memory_order_release);
+    if (p->worker != NULL)
+        atomic_store_explicit(&p->worker->called, p->starts, memory_order_release);
+    fmi_runner_enter(&x->runner);
+    for (; k < x->n && !fmi_task_is_unwanted(task); k++)
+        run_item(x, k, begin);
+    fmi_runner_leave(&x->runner);
+    if (k < x->n)
+        atomic_store_explicit(&task->outcome, FM_ITEM_CANCELLED, memory_order_relaxed);
+    if (x->more != NULL && x->more->states != NULL)
+        atomic_store_explicit(&((struct fmi_more_shm *)x->more)->busy_ticks, fmi_ticks() - begin,
+                              memory_order_relaxed); /* a hint */
+}
+
+static void run_taken(const struct fmi_performer *p, struct fmi_task_shm *task)
+{
+    struct performance x;
+    int rc = prepare(&x, p, task);
+    if (rc == 0)
+        run_items(&x);
+    else
+        refuse_task(&x, rc);
+    end_task(&x);
+}
+
+/* t1, t2. */
+static int take(const struct fmi_performer *p, struct fmi_task_shm *task)
+{
+    if (p->starts != 0) {
+        struct fmi_hand_shm *own = &tasks_of(p->view)->hands[p->rank];
+        atomic_store_explicit(&own->running, task, memory_order_relaxed); /* before the exchange */
+        atomic_store_explicit(&own->begin_ticks, fmi_ticks(), memory_order_relaxed);
+        FMI_FAULT("task.take");
+    }
+    uint64_t word = atomic_load_explicit(&task->word, memory_order_relaxed);
+    while (fmi_task_state(word) == FMI_TASK_QUEUED)
+        if (atomic_compare_exchange_weak(
+                &task->word, &word, fmi_task_word(p->rank, fmi_task_flags(word), FMI_TASK_TAKEN)))
+            return 1;
+    return 0;
+}
+
+int fmi_task_perform(const struct fmi_performer *p, struct fmi_task_shm *task)
+{
+    if (!is_task(task) || !is_queued(task) || !take(p, task))
+        return 0;
+    FMI_FAULT("task.taken");
+    run_taken(p, task);
+    return 1;
+}
+
+static int play_hand(const struct fmi_performer *p, struct fmi_hand_shm *own)
+{
+    int n = 0;
+    for (int i = 0; i < FMI_TASK_HAND; i++) {
+        struct fmi_task_shm *task = atomic_load_explicit(&own->hand[i], memory_order_relaxed);
+        struct fmi_task_shm *next =
+            i + 1 < FMI_TASK_HAND ? atomic_load_explicit(&own->hand[i + 1], memory_order_relaxed)
+                                  : NULL;
+        if (is_task(next))
+            ask_for(next);
+        n += fmi_task_perform(p, task);
+    }
+    return n;
+}
+
+/* From the hand of someone who is busy, or dead. */
+static int steal(const struct fmi_performer *p, struct fmi_tasks_shm *tasks)
+{
+    for (int k = 1; k < p->view->n_ranks; k++) {
+        struct fmi_hand_shm *other = &tasks->hands[(p->rank + k) % p->view->n_ranks];
+        for (int i = 0; i < FMI_TASK_HAND; i++) {
+            /* acquire: pairs with p2 */
+            if (fmi_task_perform(p, atomic_load_explicit(&other->hand[i], memory_order_acquire)))
+                return 1;
+        }
+    }
+    return 0;
+}
+
+int fmi_tasks_perform(const struct fmi_performer *p)
+{
+    struct fmi_tasks_shm *tasks = tasks_of(p->view);
+    if (tasks == NULL)
+        return 0;
+    int n = 0;
+    while (n == 0 && pick(p, tasks)) /* others may have taken all of a hand */
+        n = play_hand(p, &tasks->hands[p->rank]);
+    return n > 0 ? n : steal(p, tasks);
+}
+
+int fmi_tasks_help(const struct fmi_performer *p)
+{
+    struct fmi_tasks_shm *tasks = tasks_of(p->view);
+    uint64_t head;
+    if (tasks == NULL)
+        return 0;
+    while (count_waiting(p->view, tasks, &head) > 0) {
+        struct fmi_task_shm *task = atomic_load_explicit(
+            &fmi_tasks_ring(tasks, p->view->n_ranks)[head % FMI_TASK_RING], memory_order_relaxed);
+        if (!atomic_compare_exchange_strong(&tasks->head, &head, head + 1))
+            continue;
+        tell_of_room(p->view, tasks);
+        if (fmi_task_perform(p, task))
+            return 1;
+    }
+    return steal(p, tasks);
+}
+
+/* ---- after a death ------------------------------------------------------------------------------ */
+
+/* What the death of the predecessor means for the item it was at. */
+static void blame_death(struct performance *x, uint64_t begin_ticks)
+{
+    struct fmi_task_shm *task = x->task;
+    const struct fmi_performer *p = x->by;
+    const struct fmi_death_shm *death = fmi_worker_death(p->worker, p->starts);
+    uint32_t k = atomic_load(&task->next);
+    if (death == NULL || death->how == FMI_DEATH_LATE || k >= x->n ||
+        atomic_load(&task->calling) != death->starts)
+        return; /* it died before, or after, the function */
+    uint32_t attempt = atomic_load(&task->attempts) + 1;
+    if (attempt < fmi_attempts_allowed(x->retries, death)) {
+        set_attempts(x, attempt);
+        return;
+    }
+    fm_failure f = fmi_failure_of_death(&x->runner, item_number(x, k), attempt, begin_ticks, death);
+    record_failure(x, &f);
+    pass_item(x, k, (uint32_t)f.state);
+}
+
+static void go_on_with(const struct fmi_performer *p, struct fmi_task_shm *task)
+{
+    struct performance x;
+    int rc = prepare(&x, p, task);
+    if (rc == 0) {
+        blame_death(&x, begin_ticks_of(p));
+        run_items(&x);
+    } else {
+        refuse_task(&x, rc);
+    }
+    end_task(&x);
+}
+
+void fmi_tasks_resume(const struct fmi_performer *p)
+{
+    struct fmi_tasks_shm *tasks = tasks_of(p->view);
+    if (tasks == NULL)
+        return;
+    struct fmi_hand_shm *own = &tasks->hands[p->rank];
+    struct fmi_task_shm *task = atomic_load(&own->running);
+    if (is_task(task)) {
+        uint64_t word = atomic_load(&task->word);
+        if (fmi_task_state(word) == FMI_TASK_TAKEN && fmi_task_rank(word) == p->rank)
+            go_on_with(p, task);
+    }
+    play_hand(p, own);
+}

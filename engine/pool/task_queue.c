@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks from the host's side; see task_queue.h, and task.h for the protocol. */
+#include "task_queue.h"
+
+#include "cache.h"
+#include "clock.h"
+#include "error.h"
+#include "fault.h"
+#include "guarded.h"
+#include "heap.h"
+#include "mapping.h"
+#include "record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_SEGMENT = 256, LAST_SEGMENT = 16384, LOOK_NS = 10000000 };
+
+struct
+    segment { /* records and their slots; segments grow, so that few tasks cost little and many few calls */
+    struct segment *next;
+    size_t n;
+    char *records;
+    struct fmi_task_slot slots[];
+};
+
+struct fmi_task_queue { /* made with the pool's first task */
+    struct fmi_tasks_shm *shm;
+    struct fmi_task_slot
+        *_Atomic returned; /* pushed by any thread; taken all at once, under the lock */
+    pthread_mutex_t lock;
+    struct segment *segments;
+    struct fmi_task_slot *free;
+    struct fmi_task_slot *forgotten, **last_forgotten; /* in the order of the ring */
+    uint64_t tail;
+    _Atomic int has_forgotten; /* spares the lock */
+};
+
+/* ---- making ------------------------------------------------------------------------------------- */
+
+static int open_tasks(fm_pool *pool, struct fmi_task_queue **out)
+{
+    char *block;
+    struct fmi_task_queue *queue = calloc(1, sizeof *queue);
+    if (queue == NULL)
+        return -ENOMEM;
+    int rc = fmi_guarded_take(&block, fmi_tasks_bytes(pool->view.n_ranks));
+    if (rc != 0) {
+        free(queue);
+        return rc;
+    }
+    queue->shm = (struct fmi_tasks_shm *)(void *)block;
+    queue->last_forgotten = &queue->forgotten;
+    pthread_mutex_init(&queue->lock, NULL);
+    /* release: pairs with tasks_of */
+    atomic_store_explicit(FMI_POOL_TASKS(pool->view.shm), (uintptr_t)block, memory_order_release);
+    *out = queue;
+    return 0;
+}
+
+static int get_queue(fm_pool *pool, struct fmi_task_queue **out)
+{
+    int rc = 0;
+    *out = atomic_load_explicit(&pool->queue, memory_order_acquire);
+    if (*out != NULL)
+        return 0;
+    pthread_mutex_lock(&pool->lock);
+    *out = atomic_load(&pool->queue);
+    if (*out == NULL && (rc = open_tasks(pool, out)) == 0)
+        atomic_store_explicit(&pool->queue, *out, memory_order_release);
+    pthread_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+static int add_segment(struct fmi_task_queue *queue)
+{
+    size_t n = queue->segments == NULL             ? FIRST_SEGMENT
+               : queue->segments->n < LAST_SEGMENT ? 2 * queue->segments->n
+                                                   : LAST_SEGMENT;
+    struct segment *segment = calloc(1, sizeof *segment + n * sizeof segment->slots[0]);
+    if (segment == NULL)
+        return -ENOMEM;
+    int rc = fmi_guarded_take(&segment->records, n * sizeof(struct fmi_task_shm));
+    if (rc != 0) {
+        free(segment);
+        return rc;
+    }
+    segment->n = n;
+    segment->next = queue->segments;
+    queue->segments = segment;
+    for (size_t i = n; i-- > 0;) {
+        struct fmi_task_slot *slot = &segment->slots[i];
+        slot->task = (struct fmi_task_shm *)(void *)segment->records + i;
+        atomic_store_explicit(&slot->task->word, FMI_TASK_FREE, memory_order_relaxed);
+        slot->next = queue->free;
+        queue->free = slot;
+    }
+    return 0;
+}
+
+/* Under the lock. */
+static int take_slot(struct fmi_task_queue *queue, struct fmi_task_slot **out)
+{
+    int rc = 0;
+    if (queue->free == NULL) /* acquire: pairs with fmi_task_put */
+        queue->free = atomic_exchange_explicit(&queue->returned, NULL, memory_order_acquire);
+    if (queue->free == NULL)
+        rc = add_segment(queue);
+    if (rc != 0)
+        return rc;
+    *out = queue->free;
+    queue->free = (*out)->next;
+    if (queue->free != NULL)
+        fmi_prefetch_to_write(queue->free->task); /* likely the next */
+    return 0;
+}
+
+/* ---- queueing ----------------------------------------------------------------------------------- */
+
+static int is_full(const struct fmi_task_queue *queue)
+{
+    return queue->tail - atomic_load(&queue->shm->head) >= FMI_TASK_RING;
+}
+
+struct fmi_performer fmi_task_caller(const fm_pool *pool)
+{
+    return (struct fmi_performer){.view = &pool->view};
+}
+
+/* Without the lock. A caller that works makes room itself. */
+static int await_room(fm_pool *pool, struct fmi_task_queue *queue)
+{
+    struct fmi_park_shm *done = &pool->view.shm->done;
+    int rc = fmi_pool_trouble(pool);
+    if (rc != 0)
+        return rc;
+    const struct fmi_performer caller = fmi_task_caller(pool);
+    if (!pool->view.is_isolated && fmi_tasks_help(&caller))
+        return 0;
+    uint32_t seen = fmi_park_seen(done);
+    atomic_store(&queue->shm->is_full,
+                 1); /* seq_cst: before the look at head; pairs with tell_of_room */
+    uint64_t n_waiting =
+        atomic_load(FMI_POOL_TAIL(pool->view.shm)) - atomic_load(&queue->shm->head);
+    if (n_waiting >= FMI_TASK_RING)
+        fmi_park(done, seen, 0, fmi_deadline_after(LOOK_NS));
+    return 0;
+}
+
+int fmi_task_begin(fm_pool *pool, struct fmi_task_slot **out)
+{
+    struct fmi_task_queue *queue;
+    int rc = fmi_pool_trouble(pool);
+    if (rc == 0)
+        rc = get_queue(pool, &queue);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&queue->lock);
+    while (rc == 0 && is_full(queue)) {
+        pthread_mutex_unlock(&queue->lock);
+        rc = await_room(pool, queue);
+        pthread_mutex_lock(&queue->lock);
+    }
+    if (rc == 0)
+        rc = take_slot(queue, out);
+    if (rc != 0)
+        pthread_mutex_unlock(&queue->lock);
+    return rc;
+}
+
+/* Under the lock. */
+static void forget(struct fmi_task_queue *queue, struct fmi_task_slot *slot)
+{
+    slot->next = NULL;
+    *queue->last_forgotten = slot;
+    queue->last_forgotten = &slot->next;
+    atomic_store_explicit(&queue->has_forgotten, 1, memory_order_relaxed);
+}
+
+struct fm_result *fmi_task_forgotten(fm_pool *pool)
+{
+    struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_acquire);
+    struct fmi_task_slot *first = NULL;
+    if (queue == NULL || !atomic_load_explicit(&queue->has_forgotten, memory_order_relaxed))
+        return NULL;
+    pthread_mutex_lock(&queue->lock);
+    if (queue->forgotten != NULL && fmi_task_is_over(queue->forgotten->task)) {
+        first = queue->forgotten;
+        queue->forgotten = first->next;
+    }
+    if (queue->forgotten == NULL) {
+        queue->last_forgotten = &queue->forgotten;
+        atomic_store_explicit(&queue->has_forgotten, 0, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return first == NULL ? NULL : first->owner;
+}
+
+void fmi_task_submit(fm_pool *pool, struct fmi_task_slot *slot, int is_forgotten)
+{
+    struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_relaxed);
+    struct fmi_task_shm *_Atomic *ring = fmi_tasks_ring(queue->shm, pool->view.n_ranks);
+    slot->position = queue->tail;
+    /* release: pairs with t2 */
+    atomic_store_explicit(&slot->task->word, fmi_task_word(0, 0, FMI_TASK_QUEUED),
+                          memory_order_release);
+    atomic_store_explicit(&ring[queue->tail % FMI_TASK_RING], slot->task, memory_order_relaxed);
+    /* release: pairs with count_waiting */
+    atomic_store_explicit(FMI_POOL_TAIL(pool->view.shm), ++queue->tail, memory_order_release);
+    if (is_forgotten)
+        forget(queue, slot);
+    pthread_mutex_unlock(&queue->lock);
+    fmi_park_wake(&pool->view.shm->work);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------- */
+
+int fmi_task_want(const struct fmi_task_slot *slot)
+{
+    uint64_t old = atomic_fetch_or(&slot->task->word, fmi_task_word(0, FMI_TASK_WANTED, 0));
+    return fmi_task_state(old) == FMI_TASK_ENDED || fmi_task_state(old) == FMI_TASK_DROPPED;
+}
+
+int fmi_task_drop(const struct fmi_task_slot *slot)
+{
+    uint64_t word = atomic_fetch_or(&slot->task->word, fmi_task_word(0, FMI_TASK_UNWANTED, 0));
+    while (fmi_task_state(word) == FMI_TASK_QUEUED)
+        if (atomic_compare_exchange_weak(&slot->task->word, &word,
+                                         fmi_task_word(0, 0, FMI_TASK_DROPPED)))
+            return 1;
+    return 0;
+}
+
+void fmi_task_kill(fm_pool *pool, const struct fmi_task_slot *slot)
+{
+    uint64_t word = atomic_load(&slot->task->word);
+    int rank = fmi_task_rank(word);
+    if (fmi_task_state(word) == FMI_TASK_TAKEN && rank < pool->view.n_ranks && pool->has_crew)
+        fmi_crew_end_worker(&pool->crew, rank);
+}
+
+int fmi_task_may_have_begun(const fm_pool *pool, const struct fmi_task_slot *slot)
+{
+    const struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_relaxed);
+    return slot->position < atomic_load(&queue->shm->head);
+}
+
+int fmi_task_code(const struct fmi_task_slot *slot)
+{
+    const struct fmi_task_shm *task = slot->task;
+    /* acquire: pairs with t3 */
+    unsigned state = fmi_task_state(atomic_load_explicit(&task->word, memory_order_acquire));
+    int error = atomic_load_explicit(&task->error, memory_order_relaxed);
+    int outcome = (int)atomic_load_explicit(&task->outcome, memory_order_relaxed);
+    if (state == FMI_TASK_DROPPED)
+        return FM_ECANCELLED;
+    if (state != FMI_TASK_ENDED || error > 0)
+        return FM_ECORRUPT;
+    if (error < 0)
+        return error;
+    return outcome == FM_ITEM_DONE        ? 0
+           : outcome == FM_ITEM_CANCELLED ? FM_ECANCELLED
+                                          : fmi_code_of_state(outcome);
+}
+
+static int append(struct fmi_report *report, const fm_failure *failure)
+{
+    fm_failure *list = realloc(report->list, (size_t)(report->n + 1) * sizeof *list);
+    if (list == NULL)
+        return -ENOMEM;
+    report->list = list;
+    list[report->n] = *failure;
+    list[report->n++].note[sizeof list->note - 1] = '\0'; /* it is shown as text */
+    return 0;
+}
+
+/* The list lies where workers write: every pointer is checked, and its length. */
+int fmi_task_report(const struct fmi_task_slot *slot, struct fmi_report *report)
+{
+    struct fmi_task_failure_shm *record =
+        atomic_load_explicit(&slot->task->failures, memory_order_acquire);
+    int rc = 0;
+    atomic_store_explicit(&slot->task->failures, NULL, memory_order_relaxed);
+    for (uint64_t n = 0; record != NULL && rc == 0; n++) {
+        if (n > UINT32_MAX || !fmi_heap_is_block(record, sizeof *record))
+            return FM_ECORRUPT;
+        struct fmi_task_failure_shm *older = record->older;
+        rc = append(report, &record->failure);
+        if (fmi_heap_free(record) != 0)
+            return FM_ECORRUPT;
+        record = older;
+    }
+    fmi_report_sort(report);
+    return rc;
+}
+
+/* The host has read the worker's line just now, so it is reset here and not when the record is filled. */
+void fmi_task_put(fm_pool *pool, struct fmi_task_slot *slot)
+{
+    struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_relaxed);
+    struct fmi_task_shm *task = slot->task;
+    atomic_store_explicit(&task->outcome, 0, memory_order_relaxed);
+    atomic_store_explicit(&task->error, 0, memory_order_relaxed);
+    atomic_store_explicit(&task->calling, 0, memory_order_relaxed);
+    atomic_store_explicit(&task->attempts, 0, memory_order_relaxed);
+    atomic_store_explicit(&task->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&task->word, FMI_TASK_FREE, memory_order_relaxed);
+    if (slot->is_limited)
+        fmi_pool_limit_end(pool);
+    slot->is_limited = 0;
+    slot->owner = NULL;
+    slot->more = NULL;
+    slot->next = atomic_load_explicit(&queue->returned, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&queue->returned, &slot->next, slot))
+        ;
+}
+
+/* ---- end ---------------------------------------------------------------------------------------- */
+
+void fmi_task_queue_end(fm_pool *pool, void (*end)(struct fm_result *owner))
+{
+    struct fmi_task_queue *queue = atomic_load(&pool->queue);
+    for (struct segment *s = queue == NULL ? NULL : queue->segments; s != NULL; s = s->next)
+        for (size_t i = 0; i < s->n; i++)
+            if (s->slots[i].owner != NULL)
+                end(s->slots[i].owner);
+}
+
+void fmi_task_queue_free(fm_pool *pool)
+{
+    struct fmi_task_queue *queue = atomic_load(&pool->queue);
+    if (queue == NULL)
+        return;
+    while (queue->segments != NULL) {
+        struct segment *segment = queue->segments;
+        queue->segments = segment->next;
+        fmi_guarded_give(segment->records);
+        free(segment);
+    }
+    fmi_guarded_give((char *)queue->shm);
+    pthread_mutex_destroy(&queue->lock);
+    free(queue);
+    atomic_store(&pool->queue, NULL);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FMI_TASK_QUEUE_H
+#define FMI_TASK_QUEUE_H
+
+/*
+ * Tasks from the host's side: records are handed out, filled, queued, asked about, and given to other tasks. What the host needs to know of
+ * a task it keeps in a slot, in private memory, and believes of the record no more than its state, outcome and code.
+ */
+
+#include "handle.h"
+#include "record.h"
+#include "task.h"
+
+struct fmi_task_slot {
+    struct fmi_task_shm *task;
+    struct fmi_task_slot *next; /* of those that are free, or forgotten */
+    struct fm_result *owner;    /* who is told when the pool ends; NULL: nobody */
+    struct fmi_more_shm *more;  /* the block of the task, or NULL; its user frees it */
+    uint64_t position;          /* in the ring */
+    int is_limited;             /* fmi_pool_limit_begin() was called for it */
+};
+
+/* A record for a task, its host's lines written by the caller until fmi_task_submit(). 0; as fmi_pool_trouble; -ENOMEM, -ENOSPC. Locks the queue. */
+int fmi_task_begin(fm_pool *pool, struct fmi_task_slot **out);
+/* q1 .. q3. Unlocks the queue. Forgotten: nobody will ask, so fmi_task_forgotten() tells when it is over. */
+void fmi_task_submit(fm_pool *pool, struct fmi_task_slot *slot, int is_forgotten);
+/* The owner of a forgotten task that is over, once for each; NULL: there is none just now. */
+struct fm_result *fmi_task_forgotten(fm_pool *pool);
+
+/* Gives the slot of a task that is over to another one. Any thread. */
+void fmi_task_put(fm_pool *pool, struct fmi_task_slot *slot);
+
+/* The end of the task is to wake `done`. 1: it is over already. */
+int fmi_task_want(const struct fmi_task_slot *slot);
+/* Calls it off: 1: it will not begin; 0: it runs, and is told, or is over. */
+int fmi_task_drop(const struct fmi_task_slot *slot);
+/* Has the worker killed that runs it, if one does. */
+void fmi_task_kill(fm_pool *pool, const struct fmi_task_slot *slot);
+/* 1 if it may have begun: the ring is past it. */
+int fmi_task_may_have_begun(const fm_pool *pool, const struct fmi_task_slot *slot);
+
+/* How a task ended, of one that is over: 0; the code of its outcome; FM_ECANCELLED; FM_ECORRUPT. */
+int fmi_task_code(const struct fmi_task_slot *slot);
+/* Moves its records into private memory. 0; -ENOMEM, FM_ECORRUPT. */
+int fmi_task_report(const struct fmi_task_slot *slot, struct fmi_report *report);
+
+/* This thread as one that runs tasks, on a pool whose caller works. */
+struct fmi_performer fmi_task_caller(const fm_pool *pool);
+
+/* When the pool ends: calls `end` for each owner. Then frees everything; the shared part goes with the pool's workers. */
+void fmi_task_queue_end(fm_pool *pool, void (*end)(struct fm_result *owner));
+void fmi_task_queue_free(fm_pool *pool);
+
+#endif
