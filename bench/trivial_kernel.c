@@ -25,3 +25,11 @@ void bench_trivial_kernel(int64_t begin, int64_t end, const void *ctx)
     for (int64_t i = begin; i < end; i++)
         out[i] = bench_trivial_value(in[i], salt);
 }
+
+int bench_trivial_task(const void *arg, void *result)
+{
+    struct bench_block *block = result;
+    *block = *(const struct bench_block *)arg;
+    block->words[0]++;
+    return 0;
+}

@@ -3,11 +3,15 @@
 #define BENCH_TRIVIAL_KERNEL_H
 
 /*
- * Items that cost next to nothing, in the three forms in which they are mapped: what is left is the price of the
- * map itself. Compiled once; the same object file is linked into each variant.
+ * Items that cost next to nothing, in the forms in which they are handed over: what is left is the price of the
+ * handing over. Compiled once; the same object file is linked into each variant.
  */
 
 #include <forkmap/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct bench_trivial_ctx {
     const uint32_t *in;
@@ -29,4 +33,14 @@ bench_item_fn bench_trivial_row, bench_trivial_number;
 /* Rows begin .. end-1 of the bench_trivial_ctx at `ctx`. */
 void bench_trivial_kernel(int64_t begin, int64_t end, const void *ctx);
 
+struct bench_block { /* argument and result of a task: 64 bytes */
+    uint64_t words[8];
+};
+
+/* Task function: the result is its argument, the first word plus 1. */
+int bench_trivial_task(const void *arg, void *result);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -5,14 +5,18 @@
     mp_pool.py launch NAME WORKERS
     mp_pool.py balance NAME WORKERS ITEMS STEPS_PER_US LIBRARY
     mp_pool.py item NAME WORKERS ITEMS
+    mp_pool.py tasks NAME WORKERS
 
-The commands are those of bench/launch.h, balance.h and item.h. Standard library only. The pool is used as its
-documentation shows it: map() with the default chunk size, start method fork, no pinning.
+The commands are those of bench/launch.h, balance.h, item.h and tasks.h. Standard library only. The pool is used as its
+documentation shows it: default chunk sizes, start method fork, no pinning. NAME ProcessPoolExecutor is that of concurrent.futures.
 """
 
+import concurrent.futures
+import contextlib
 import ctypes
 import mmap
 import multiprocessing
+import multiprocessing.pool
 import signal
 import sys
 import time
@@ -157,6 +161,49 @@ def serve_item(workers):
             answer("%.6f" % time_items(pool, int(line.split()[2])))
 
 
+# ---- tasks: single calls, 64 bytes to 64 bytes ----
+
+
+def copy_block(block):
+    return block[:8] + block[8:]
+
+
+def run_batches(submit, get, batch, max_ns):
+    """Returns begin, end and number of tasks."""
+    block = bytes(range(64))
+    n_done = 0
+    end = begin = time.perf_counter_ns()
+    while end - begin < max_ns:
+        results = [get(pending) for pending in [submit(copy_block, block) for _ in range(batch)]]
+        if results != [block] * batch:
+            raise RuntimeError("results are missing")
+        n_done += batch
+        end = time.perf_counter_ns()
+    return begin, end, n_done
+
+
+def time_tasks(submit, get, n_submitters, batch, max_ns):
+    run_batches(submit, get, batch, 1)
+    with concurrent.futures.ThreadPoolExecutor(n_submitters) as threads:
+        runs = [threads.submit(run_batches, submit, get, batch, max_ns) for _ in range(n_submitters)]
+        begins, ends, counts = zip(*(run.result() for run in runs))
+    return (max(ends) - min(begins)) / sum(counts)
+
+
+def serve_tasks(name, workers):
+    with contextlib.ExitStack() as stack:
+        if name == "ProcessPoolExecutor":
+            executor = concurrent.futures.ProcessPoolExecutor(workers, initializer=end_with_parent)
+            submit, get = stack.enter_context(executor).submit, concurrent.futures.Future.result
+        else:
+            pool = stack.enter_context(multiprocessing.Pool(workers, initializer=end_with_parent))
+            submit, get = lambda f, x: pool.apply_async(f, (x,)), multiprocessing.pool.AsyncResult.get
+        run_batches(submit, get, 1, 1)
+        answer("ready")
+        for line in sys.stdin:
+            answer("%.3f" % time_tasks(submit, get, *(int(word) for word in line.split()[1:4])))
+
+
 def main(arguments):
     multiprocessing.set_start_method("fork")
     suite, workers = arguments[0], int(arguments[2])
@@ -166,6 +213,8 @@ def main(arguments):
         serve_balance(workers, int(arguments[3]), float(arguments[4]), arguments[5])
     elif suite == "item":
         serve_item(workers)
+    elif suite == "tasks":
+        serve_tasks(arguments[1], workers)
 
 
 if __name__ == "__main__":
