@@ -131,7 +131,7 @@ static int call_function(struct performance *x)
 static int call_item(struct performance *x, uint32_t k)
 {
     const struct fmi_more_shm *more = x->more;
-    int64_t number = more->first + k;
+    int64_t number = more->base + more->first + k;
     const void *item =
         more->items == NULL ? (const void *)&number : more->items + (int64_t)k * more->item_stride;
     char *result = more->result == NULL ? NULL : more->result + (int64_t)k * more->result_stride;
@@ -218,10 +218,9 @@ static void run_item(struct performance *x, uint32_t k, uint64_t begin_ticks)
 
 static uint64_t begin_ticks_of(const struct fmi_performer *p)
 {
-    struct fmi_tasks_shm *tasks = tasks_of(p->view);
-    return p->starts == 0 || tasks == NULL
-               ? fmi_ticks()
-               : atomic_load_explicit(&tasks->hands[p->rank].begin_ticks, memory_order_relaxed);
+    return p->starts == 0 ? fmi_ticks()
+                          : atomic_load_explicit(&tasks_of(p->view)->hands[p->rank].begin_ticks,
+                                                 memory_order_relaxed);
 }
 
 /* t3, t4. Flags that are set in between are of no use to anyone. */
@@ -317,6 +316,14 @@ static int take(const struct fmi_performer *p, struct fmi_task_shm *task)
                 &task->word, &word, fmi_task_word(p->rank, fmi_task_flags(word), FMI_TASK_TAKEN)))
             return 1;
     return 0;
+}
+
+void fmi_task_run_here(struct fmi_task_shm *task)
+{
+    static const int unpinned = -1;
+    const struct fmi_pool_view view = {.cpus = &unpinned, .n_ranks = 1};
+    atomic_store_explicit(&task->word, fmi_task_word(0, 0, FMI_TASK_TAKEN), memory_order_relaxed);
+    run_taken(&(struct fmi_performer){.view = &view}, task);
 }
 
 int fmi_task_perform(const struct fmi_performer *p, struct fmi_task_shm *task)

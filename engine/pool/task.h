@@ -80,6 +80,7 @@ struct fmi_more_shm {
     char *items;           /* NULL: numbers */
     int64_t item_stride;
     int64_t first;         /* number of the first item */
+    int64_t base;          /* items that are numbers: what is added to that */
     const fm_array *array; /* a mapped file, which a process may have to map first; NULL: none */
     uint8_t *states;       /* per item: an fm_item_state; workers */
     _Atomic uint64_t busy_ticks; /* what the batch took; workers */
@@ -197,6 +198,8 @@ void fmi_tasks_resume(const struct fmi_performer *p);
 int fmi_tasks_perform(const struct fmi_performer *p);
 /* Takes this one and runs it. 1; 0: it is not queued any more. */
 int fmi_task_perform(const struct fmi_performer *p, struct fmi_task_shm *task);
+/* Runs one that nobody else knows, inside a function. */
+void fmi_task_run_here(struct fmi_task_shm *task);
 /* Takes and runs one of the ring. 1; 0: there is none. By a caller, who has no hand. */
 int fmi_tasks_help(const struct fmi_performer *p);
 #endif

@@ -13,6 +13,7 @@
 #include <forkmap/reduce.h>
 #include <forkmap/result.h>
 #include <forkmap/status.h>
+#include <forkmap/stream.h>
 
 #define FM_VERSION "0.1.0" /**< of these headers */
 
