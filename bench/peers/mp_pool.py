@@ -6,9 +6,11 @@
     mp_pool.py balance NAME WORKERS ITEMS STEPS_PER_US LIBRARY
     mp_pool.py item NAME WORKERS ITEMS
     mp_pool.py tasks NAME WORKERS
+    mp_pool.py stream NAME WORKERS
 
-The commands are those of bench/launch.h, balance.h, item.h and tasks.h. Standard library only. The pool is used as its
-documentation shows it: default chunk sizes, start method fork, no pinning. NAME ProcessPoolExecutor is that of concurrent.futures.
+The commands are those of bench/launch.h, balance.h, item.h, tasks.h and stream.h. Standard library only. The pool is used as
+its documentation shows it: default chunk sizes, start method fork, no pinning. NAME ProcessPoolExecutor is that of
+concurrent.futures, mp.imap-100 is imap with chunks of 100.
 """
 
 import concurrent.futures
@@ -204,6 +206,35 @@ def serve_tasks(name, workers):
             answer("%.3f" % time_tasks(submit, get, *(int(word) for word in line.split()[1:4])))
 
 
+# ---- stream: numbers to bytes objects ----
+
+
+def make_bytes(item):
+    number, n_bytes = item
+    return number.to_bytes(8, "little") + bytes([number & 255]) * (n_bytes - 8)
+
+
+def time_stream(imap, n_bytes, n_items, chunk):
+    items = [(number, n_bytes) for number in range(n_items)]
+    begin = time.perf_counter_ns()
+    numbers = [int.from_bytes(result[:8], "little") for result in imap(make_bytes, items, chunk)]
+    ns = time.perf_counter_ns() - begin
+    if sorted(numbers) != list(range(n_items)):
+        raise RuntimeError("results are missing")
+    return ns / n_items
+
+
+def serve_stream(name, workers):
+    with multiprocessing.Pool(workers, initializer=end_with_parent) as pool:
+        answer("ready")
+        for line in sys.stdin:
+            _, order, n_bytes, n_items = line.split()
+            imap = pool.imap if order == "ordered" else pool.imap_unordered
+            chunk = 100 if name == "mp.imap-100" else 1
+            time_stream(imap, 64, 16, chunk)
+            answer("%.3f" % time_stream(imap, int(n_bytes), int(n_items), chunk))
+
+
 def main(arguments):
     multiprocessing.set_start_method("fork")
     suite, workers = arguments[0], int(arguments[2])
@@ -215,6 +246,8 @@ def main(arguments):
         serve_item(workers)
     elif suite == "tasks":
         serve_tasks(arguments[1], workers)
+    elif suite == "stream":
+        serve_stream(arguments[1], workers)
 
 
 if __name__ == "__main__":
