@@ -23,10 +23,8 @@
  */
 #include "balance.h"
 
-#include "engine.h"
 #include "facts.h"
-#include "harness.h"
-#include "peers.h"
+#include "suite.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -43,13 +41,18 @@
 
 /* ---- who is measured ---- */
 
-enum { SERIAL, CALLER, ISOLATED, GOMP, MP_POOL, N_PROCESSES };
-static const char *const process_names[N_PROCESSES] = {"serial", "forkmap-caller",
-                                                       "forkmap-isolated", "libgomp", "mp.Pool"};
+enum { SERIAL, CALLER, ISOLATED, GOMP, MP_POOL, N_PEERS };
+static const struct bench_peer peers[N_PEERS] = {
+    [SERIAL] = {"serial", BENCH_OWN, NULL},
+    [CALLER] = {"forkmap-caller", BENCH_OWN, NULL},
+    [ISOLATED] = {"forkmap-isolated", BENCH_OWN, NULL},
+    [GOMP] = {"libgomp", BENCH_OPENMP, "active"},
+    [MP_POOL] = {"mp.Pool", BENCH_PYTHON, "mp_pool.py"},
+};
 
 static const struct balance_engine {
     const char *name, *schedule;
-    int chunk, process, in_quick;
+    int chunk, peer, in_quick;
 } engines[] = {
     {"serial", "auto", 0, SERIAL, 1},
     {"forkmap-caller", "auto", 0, CALLER, 1},
@@ -76,71 +79,33 @@ static const struct {
     {"pareto-1.5", 0, 0}, {"one-giant", 0, 0}, {"mandelbrot", 1, 1},
 };
 
-struct run {
-    struct bench *bench;
-    struct bench_args args;
-    struct bench_engine running[N_PROCESSES];
-    int64_t n_items;
-    struct bench_cores cores;
-    char checksum[20]; /* of the case's serial results */
+struct expected { /* what the engines' results are held to */
+    char checksum[20];
 };
-
-/* ---- starting ---- */
-
-static int start_process(struct run *r, int p)
-{
-    char workers[16], items[24], steps[32];
-    const char *name = process_names[p];
-    snprintf(workers, sizeof(workers), "%d", r->cores.n);
-    snprintf(items, sizeof(items), "%" PRId64, r->n_items);
-    snprintf(steps, sizeof(steps), "%.6f", r->cores.steps_per_us);
-    const char *const own[] = {workers, items, steps, NULL};
-    const char *const python[] = {"balance", workers, items, steps, BENCH_LIBRARY, NULL};
-    int code;
-    if (p == MP_POOL)
-        code = bench_start_python(&r->running[p], name, "mp_pool.py", python);
-    else if (p == GOMP)
-        code = bench_start_openmp(&r->running[p], name, own, r->cores.n, "active");
-    else
-        code = bench_start_own(&r->running[p], name, own);
-    return code > 0 ? 0 : code;
-}
-
-/* Only peers may be missing. */
-static int start_all(struct run *r)
-{
-    for (int p = 0; p < N_PROCESSES; p++) {
-        const int code = start_process(r, p);
-        if (code < 0)
-            return code;
-    }
-    return r->running[SERIAL].pid > 0 && r->running[CALLER].pid > 0 && r->running[ISOLATED].pid > 0
-               ? 0
-               : -1;
-}
 
 /* ---- sampling ---- */
 
 /* Serial comes first in a round, and its checksum is what the others are held to. */
-static int check_results(struct run *r, const char *engine, const char *answer)
+static int check_results(struct bench_run *r, const char *engine, const char *answer)
 {
     char checksum[20];
+    struct expected *serial = r->own;
     if (sscanf(answer, "%*f %19s", checksum) != 1)
         return -1;
     if (strcmp(engine, "serial") == 0)
-        snprintf(r->checksum, sizeof(r->checksum), "%s", checksum);
-    if (strcmp(checksum, r->checksum) == 0)
+        snprintf(serial->checksum, sizeof(serial->checksum), "%s", checksum);
+    if (strcmp(checksum, serial->checksum) == 0)
         return 0;
     fprintf(stderr, "bench: %s: its results differ from the serial ones\n", engine);
     return -1;
 }
 
-static int sample_engine(struct run *r, const char *case_name, const struct balance_engine *e,
+static int sample_engine(struct bench_run *r, const char *case_name, const struct balance_engine *e,
                          int keep)
 {
     char command[BENCH_LINE], answer[BENCH_LINE];
-    struct bench_engine *engine = &r->running[e->process];
-    if (engine->pid == 0 || (e->process == MP_POOL && strcmp(case_name, "mandelbrot") == 0))
+    struct bench_engine *engine = &r->running[e->peer];
+    if (engine->pid == 0 || (e->peer == MP_POOL && strcmp(case_name, "mandelbrot") == 0))
         return 0; /* missing; or a kernel that is not in the library which Python loads */
     if ((r->args.quick || r->args.smoke) && !e->in_quick)
         return 0;
@@ -153,7 +118,7 @@ static int sample_engine(struct run *r, const char *case_name, const struct bala
     return code;
 }
 
-static int sample_round(struct run *r, const char *case_name, int keep)
+static int sample_round(struct bench_run *r, const char *case_name, int keep)
 {
     char command[BENCH_LINE], answer[BENCH_LINE];
     int code = 0;
@@ -175,13 +140,13 @@ static int sample_round(struct run *r, const char *case_name, int keep)
 
 /* ---- verdicts ---- */
 
-static const char *find_best_peer(const struct run *r, const char *case_name)
+static const char *find_best_peer(const struct bench_run *r, const char *case_name)
 {
     const char *best = NULL;
     double best_ms = INFINITY;
     for (size_t e = 0; e < N_ENGINES; e++) {
         const double ms = bench_median(r->bench, case_name, engines[e].name);
-        if (engines[e].process == GOMP && ms < best_ms) {
+        if (engines[e].peer == GOMP && ms < best_ms) {
             best_ms = ms;
             best = engines[e].name;
         }
@@ -190,7 +155,7 @@ static const char *find_best_peer(const struct run *r, const char *case_name)
 }
 
 /* Writes the efficiencies of one engine. Returns the corrected one. */
-static double write_efficiency(const struct run *r, const char *case_name, const char *engine)
+static double write_efficiency(const struct bench_run *r, const char *case_name, const char *engine)
 {
     const double ms = bench_median(r->bench, case_name, engine);
     const double total_ms = bench_median(r->bench, case_name, "serial");
@@ -206,7 +171,7 @@ static double write_efficiency(const struct run *r, const char *case_name, const
     return corrected;
 }
 
-static void judge_engine(const struct run *r, const char *case_name, const char *engine,
+static void judge_engine(const struct bench_run *r, const char *case_name, const char *engine,
                          double corrected)
 {
     char what[96];
@@ -223,7 +188,7 @@ static void judge_engine(const struct run *r, const char *case_name, const char 
                 0.99, BENCH_AT_LEAST);
 }
 
-static int run_case(struct run *r, const char *case_name)
+static int run_case(struct bench_run *r, const char *case_name)
 {
     int code = 0;
     for (int round = -r->args.n_warmup; code == 0 && round < r->args.n_samples; round++)
@@ -233,7 +198,7 @@ static int run_case(struct run *r, const char *case_name)
     bench_case_end(r->bench, case_name, NULL);
     for (size_t e = 0; e < N_ENGINES; e++) {
         const double corrected = write_efficiency(r, case_name, engines[e].name);
-        if (engines[e].process == CALLER || engines[e].process == ISOLATED)
+        if (engines[e].peer == CALLER || engines[e].peer == ISOLATED)
             judge_engine(r, case_name, engines[e].name, corrected);
     }
     return 0;
@@ -241,35 +206,39 @@ static int run_case(struct run *r, const char *case_name)
 
 /* ---- main ---- */
 
-static int measure(struct run *r)
+/* The library is for Python. */
+static int start_all(struct bench_run *r)
 {
+    char workers[16], items[24], steps[32];
+    const int64_t n_items = (int64_t)r->cores.n * (r->args.smoke ? SMOKE_ITEMS : ITEMS_PER_WORKER);
+    snprintf(workers, sizeof(workers), "%d", r->cores.n);
+    snprintf(items, sizeof(items), "%" PRId64, n_items);
+    snprintf(steps, sizeof(steps), "%.6f", r->cores.steps_per_us);
+    return bench_run_start(r, (const char *const[]){workers, items, steps, BENCH_LIBRARY, NULL});
+}
+
+static int measure(struct bench_run *r)
+{
+    struct expected serial = {""};
+    r->own = &serial;
     int code = start_all(r);
     for (size_t i = 0; code == 0 && i < sizeof(cases) / sizeof(cases[0]); i++)
         if (bench_wants(&r->args, cases[i].name, cases[i].in_quick, cases[i].in_smoke))
             code = run_case(r, cases[i].name);
-    if (code == 0)
-        code = bench_wanted_any(&r->args);
-    for (int p = 0; p < N_PROCESSES; p++)
-        bench_engine_end(&r->running[p]);
     return code;
 }
 
 int main(int argc, char **argv)
 {
-    struct run r = {.bench = NULL};
-    int code, exit_code;
-    if (bench_args_parse(&r.args, argc, argv, &exit_code) != 0)
-        return exit_code;
-    if (r.args.engine != NULL)
-        return bench_balance_engine(r.args.engine, r.args.engine_args);
-    if (bench_cores_open(&r.cores) != 0)
-        return 3;
-    r.n_items = (int64_t)r.cores.n * (r.args.smoke ? SMOKE_ITEMS : ITEMS_PER_WORKER);
-    r.bench = bench_open("balance", "how much of the cores does a map of uneven items use?", "ms",
-                         &r.cores, &r.args);
-    code = r.bench == NULL ? -1 : measure(&r);
-    if (r.bench != NULL && bench_close(r.bench) != 0)
-        code = -1;
-    bench_cores_close(&r.cores);
-    return code == 0 ? 0 : 3;
+    static const struct bench_suite suite = {
+        .name = "balance",
+        .question = "how much of the cores does a map of uneven items use?",
+        .unit = "ms",
+        .peers = peers,
+        .n_peers = N_PEERS,
+        .n_needed = 3,
+        .run_engine = bench_balance_engine,
+        .measure = measure,
+    };
+    return bench_suite_main(&suite, argc, argv);
 }

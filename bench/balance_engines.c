@@ -6,6 +6,7 @@
 #include "balance.h"
 
 #include "bench_clock.h"
+#include "bound_pool.h"
 #include "engine.h"
 #include "facts.h"
 #include "items.h"
@@ -252,24 +253,13 @@ static int bind_to_first_place(void)
     return 0;
 }
 
-static int open_forkmap(struct session *s, int caller)
-{
-    fm_worker_info first;
-    int code = fm_pool_open(&s->pool, FM_POOL_OPTS(.workers = s->n_workers, .caller = caller));
-    if (code == 0)
-        code = fm_pool_worker(s->pool, 0, &first);
-    if (code == 0)
-        bench_pin(first.cpu);
-    s->map = map_forkmap;
-    return code;
-}
-
 static int open_engine(struct session *s, const char *kind)
 {
-    if (strcmp(kind, "forkmap-caller") == 0)
-        return open_forkmap(s, FM_CALLER_WORKS);
-    if (strcmp(kind, "forkmap-isolated") == 0)
-        return open_forkmap(s, FM_CALLER_SLEEPS);
+    const int code = bench_pool_open(&s->pool, kind, s->n_workers);
+    if (code <= 0) {
+        s->map = map_forkmap;
+        return code;
+    }
     if (strcmp(kind, "serial") == 0) {
         s->map = map_serial;
         return bind_to_first_place();
@@ -288,10 +278,8 @@ int bench_balance_engine(const char *kind, char *const args[])
                         .n_items = atoll(args[1]),
                         .steps_per_us = strtod(args[2], NULL)};
     int code = open_engine(&s, kind);
-    if (code != 0) {
-        fprintf(stderr, "bench: %s: %s: %s\n", kind, fm_strerror(code), fm_error_detail());
-        return 1;
-    }
+    if (code != 0)
+        return bench_engine_fail(kind, code);
     if (s.map == NULL)
         return bench_engine_missing("not built in: the compiler has no OpenMP");
     code = bench_engine_serve(answer_command, &s);

@@ -9,6 +9,10 @@
 #include <forkmap/forkmap.h>
 #include <jansson.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The header line's facts: commit, CPU, cores, kernel, governor, cgroup quota, compiler, flags. */
 json_t *bench_facts(const char *commit, int workers);
 
@@ -35,4 +39,7 @@ double bench_calibrate(const fm_place *places, int n, double steps_per_us);
 /* Pins the calling thread. Nothing for cpu < 0. */
 void bench_pin(int cpu);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -26,10 +26,8 @@
 #include "launch.h"
 
 #include "bench_clock.h"
-#include "engine.h"
 #include "facts.h"
-#include "harness.h"
-#include "peers.h"
+#include "suite.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -45,19 +43,20 @@
 
 /* ---- who is measured ---- */
 
-enum { CALLER, ISOLATED, GOMP_ACTIVE, GOMP_PASSIVE, GOMP_DEFAULT, MP_POOL, N_PROCESSES };
+enum { CALLER, ISOLATED, GOMP_ACTIVE, GOMP_PASSIVE, GOMP_DEFAULT, MP_POOL, N_PEERS };
 
-static const struct {
-    const char *name, *wait_policy;
-} processes[N_PROCESSES] = {
-    [CALLER] = {"forkmap-caller", NULL},          [ISOLATED] = {"forkmap-isolated", NULL},
-    [GOMP_ACTIVE] = {"libgomp-active", "active"}, [GOMP_PASSIVE] = {"libgomp-passive", "passive"},
-    [GOMP_DEFAULT] = {"libgomp-default", NULL},   [MP_POOL] = {"mp.Pool", NULL},
+static const struct bench_peer peers[N_PEERS] = {
+    [CALLER] = {"forkmap-caller", BENCH_OWN, NULL},
+    [ISOLATED] = {"forkmap-isolated", BENCH_OWN, NULL},
+    [GOMP_ACTIVE] = {"libgomp-active", BENCH_OPENMP, "active"},
+    [GOMP_PASSIVE] = {"libgomp-passive", BENCH_OPENMP, "passive"},
+    [GOMP_DEFAULT] = {"libgomp-default", BENCH_OPENMP, NULL},
+    [MP_POOL] = {"mp.Pool", BENCH_PYTHON, "mp_pool.py"},
 };
 
 static const struct {
     const char *name, *variant;
-    int process;
+    int peer;
 } engines[] = {
     {"forkmap-caller", "static", CALLER},        {"forkmap-caller-auto", "auto", CALLER},
     {"forkmap-isolated", "static", ISOLATED},    {"forkmap-isolated-auto", "auto", ISOLATED},
@@ -86,42 +85,6 @@ static const struct launch_case cases[] = {
 
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
 
-struct run {
-    struct bench *bench;
-    struct bench_args args;
-    struct bench_engine running[N_PROCESSES];
-    struct bench_cores cores;
-};
-
-/* ---- starting ---- */
-
-static int start_process(struct run *r, int p)
-{
-    char workers[16];
-    const char *name = processes[p].name;
-    snprintf(workers, sizeof(workers), "%d", r->cores.n);
-    const char *const own[] = {workers, NULL}, *const python[] = {"launch", workers, NULL};
-    int code;
-    if (p == MP_POOL)
-        code = bench_start_python(&r->running[p], name, "mp_pool.py", python);
-    else if (p == CALLER || p == ISOLATED)
-        code = bench_start_own(&r->running[p], name, own);
-    else
-        code = bench_start_openmp(&r->running[p], name, own, r->cores.n, processes[p].wait_policy);
-    return code > 0 ? 0 : code;
-}
-
-/* Only peers may be missing. */
-static int start_all(struct run *r)
-{
-    for (int p = 0; p < N_PROCESSES; p++) {
-        const int code = start_process(r, p);
-        if (code < 0)
-            return code;
-    }
-    return r->running[CALLER].pid > 0 && r->running[ISOLATED].pid > 0 ? 0 : -1;
-}
-
 /* ---- busy neighbours ---- */
 
 static pid_t start_neighbour(int cpu)
@@ -136,7 +99,7 @@ static pid_t start_neighbour(int cpu)
     return pid;
 }
 
-static pid_t *start_neighbours(const struct run *r)
+static pid_t *start_neighbours(const struct bench_run *r)
 {
     pid_t *pids = calloc((size_t)r->cores.n, sizeof(*pids));
     for (int i = 0; pids != NULL && i < r->cores.n; i++)
@@ -144,7 +107,7 @@ static pid_t *start_neighbours(const struct run *r)
     return pids;
 }
 
-static void end_neighbours(const struct run *r, pid_t *pids)
+static void end_neighbours(const struct bench_run *r, pid_t *pids)
 {
     for (int i = 0; pids != NULL && i < r->cores.n; i++) {
         if (pids[i] > 0) {
@@ -157,12 +120,12 @@ static void end_neighbours(const struct run *r, pid_t *pids)
 
 /* ---- sampling ---- */
 
-static int sample_engine(struct run *r, const struct launch_case *c, size_t e, int keep)
+static int sample_engine(struct bench_run *r, const struct launch_case *c, size_t e, int keep)
 {
     char command[BENCH_LINE], answer[BENCH_LINE];
     const uint32_t steps = (uint32_t)(c->item_us * r->cores.steps_per_us);
-    struct bench_engine *engine = &r->running[engines[e].process];
-    if (engine->pid == 0 || (engines[e].process == MP_POOL && steps > 0))
+    struct bench_engine *engine = &r->running[engines[e].peer];
+    if (engine->pid == 0 || (engines[e].peer == MP_POOL && steps > 0))
         return 0; /* missing; or arithmetic that Python would not run at this speed */
     const int64_t shorter = r->args.smoke ? 10 : 1;
     snprintf(command, sizeof(command), "run %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu32,
@@ -173,7 +136,7 @@ static int sample_engine(struct run *r, const struct launch_case *c, size_t e, i
     return code;
 }
 
-static int run_case(struct run *r, const struct launch_case *c)
+static int run_case(struct bench_run *r, const struct launch_case *c)
 {
     int code = 0;
     pid_t *pids = c->neighbours ? start_neighbours(r) : NULL;
@@ -185,14 +148,14 @@ static int run_case(struct run *r, const struct launch_case *c)
     return code;
 }
 
-static int sample_idle(struct run *r, int process, int64_t window_ns)
+static int sample_idle(struct bench_run *r, int peer, int64_t window_ns)
 {
     char command[BENCH_LINE], answer[BENCH_LINE], *rest;
     char ns_name[48], ticks_name[48];
     snprintf(command, sizeof(command), "idle 1000000 %" PRId64, window_ns);
-    snprintf(ns_name, sizeof(ns_name), "%s", processes[process].name);
-    snprintf(ticks_name, sizeof(ticks_name), "%s-ticks", processes[process].name);
-    const int code = bench_engine_ask(&r->running[process], command, answer);
+    snprintf(ns_name, sizeof(ns_name), "%s", peers[peer].name);
+    snprintf(ticks_name, sizeof(ticks_name), "%s-ticks", peers[peer].name);
+    const int code = bench_engine_ask(&r->running[peer], command, answer);
     if (code != 0)
         return code;
     bench_record(r->bench, "idle", ns_name, "ns CPU", strtod(answer, &rest));
@@ -200,7 +163,7 @@ static int sample_idle(struct run *r, int process, int64_t window_ns)
     return 0;
 }
 
-static int run_idle(struct run *r)
+static int run_idle(struct bench_run *r)
 {
     const int64_t window_ns = r->args.smoke ? 20000000 : 500000000;
     int code = 0;
@@ -249,21 +212,16 @@ static void judge_idle(struct bench *b)
 
 /* ---- main ---- */
 
-static int measure(struct run *r)
+static int measure(struct bench_run *r)
 {
-    int code = start_all(r);
-    for (int i = 0; code == 0 && i < r->args.n_samples; i++)
-        bench_record_calibration(
-            r->bench, bench_calibrate(r->cores.places, r->cores.n, r->cores.steps_per_us));
+    char workers[16];
+    snprintf(workers, sizeof(workers), "%d", r->cores.n);
+    int code = bench_run_start(r, (const char *const[]){workers, NULL});
     for (size_t i = 0; code == 0 && i < N_CASES; i++)
         if (bench_wants(&r->args, cases[i].name, cases[i].in_quick, cases[i].in_smoke))
             code = run_case(r, &cases[i]);
     if (code == 0 && bench_wants(&r->args, "idle", 1, 1))
         code = run_idle(r);
-    if (code == 0)
-        code = bench_wanted_any(&r->args);
-    for (int p = 0; p < N_PROCESSES; p++)
-        bench_engine_end(&r->running[p]);
     judge_hot(r->bench);
     judge_cold(r->bench);
     judge_idle(r->bench);
@@ -272,19 +230,15 @@ static int measure(struct run *r)
 
 int main(int argc, char **argv)
 {
-    struct run r = {.bench = NULL};
-    int code, exit_code;
-    if (bench_args_parse(&r.args, argc, argv, &exit_code) != 0)
-        return exit_code;
-    if (r.args.engine != NULL)
-        return bench_launch_engine(r.args.engine, r.args.engine_args);
-    if (bench_cores_open(&r.cores) != 0)
-        return 3;
-    r.bench =
-        bench_open("launch", "what does an (almost) empty map cost?", "ns", &r.cores, &r.args);
-    code = r.bench == NULL ? -1 : measure(&r);
-    if (r.bench != NULL && bench_close(r.bench) != 0)
-        code = -1;
-    bench_cores_close(&r.cores);
-    return code == 0 ? 0 : 3;
+    static const struct bench_suite suite = {
+        .name = "launch",
+        .question = "what does an (almost) empty map cost?",
+        .unit = "ns",
+        .peers = peers,
+        .n_peers = N_PEERS,
+        .n_needed = 2,
+        .run_engine = bench_launch_engine,
+        .measure = measure,
+    };
+    return bench_suite_main(&suite, argc, argv);
 }

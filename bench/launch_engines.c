@@ -7,8 +7,8 @@
 #include "launch.h"
 
 #include "bench_clock.h"
+#include "bound_pool.h"
 #include "engine.h"
-#include "facts.h"
 #include "spin_kernel.h"
 
 #include <forkmap/forkmap.h>
@@ -230,38 +230,22 @@ static int create_items(struct session *s)
     return 0;
 }
 
-/* The caller is bound to the core of rank 0, as an OpenMP runtime binds its first thread. After the open: the pool
- * counts the cores that its opener may use, and leaves a caller that works the core that it is on. */
-static int open_forkmap(struct session *s, int caller)
-{
-    fm_worker_info first;
-    int code = fm_pool_open(&s->pool, FM_POOL_OPTS(.workers = s->n, .caller = caller));
-    if (code == 0)
-        code = fm_pool_worker(s->pool, 0, &first);
-    if (code == 0)
-        bench_pin(first.cpu);
-    s->launch = launch_forkmap;
-    return code;
-}
-
 int bench_launch_engine(const char *kind, char *const args[])
 {
     struct session s = {.n = args[0] == NULL ? 0 : atoi(args[0])};
     int code = s.n < 1 ? -EINVAL : create_items(&s);
-    if (code == 0 && strcmp(kind, "forkmap-caller") == 0)
-        code = open_forkmap(&s, FM_CALLER_WORKS);
-    else if (code == 0 && strcmp(kind, "forkmap-isolated") == 0)
-        code = open_forkmap(&s, FM_CALLER_SLEEPS);
+    if (code == 0)
+        code = bench_pool_open(&s.pool, kind, s.n);
+    if (code < 0)
+        return bench_engine_fail(kind, code);
+    if (s.pool != NULL)
+        s.launch = launch_forkmap;
 #ifdef _OPENMP
-    else if (code == 0 && strncmp(kind, "libgomp", 7) == 0)
+    else
         s.launch = launch_openmp;
 #endif
-    else if (code == 0)
+    if (s.launch == NULL)
         return bench_engine_missing("not built in: the compiler has no OpenMP");
-    if (code != 0) {
-        fprintf(stderr, "bench: %s: %s: %s\n", kind, fm_strerror(code), fm_error_detail());
-        return 1;
-    }
     code = bench_engine_serve(answer_command, &s);
     fm_pool_destroy(s.pool);
     return code;

@@ -55,6 +55,14 @@ int bench_start_openmp(struct bench_engine *e, const char *name, const char *con
     return start_self(e, name, args, bound);
 }
 
+int bench_start_program(struct bench_engine *e, const char *name, const char *path,
+                        const char *const args[])
+{
+    char *argv[BENCH_MAX_ARGS + 3];
+    join_args(argv, path, args[0], args[0] == NULL ? args : args + 1);
+    return bench_engine_start(e, name, argv, unbound);
+}
+
 int bench_start_python(struct bench_engine *e, const char *name, const char *script,
                        const char *const args[])
 {

@@ -17,6 +17,10 @@ int bench_start_own(struct bench_engine *e, const char *name, const char *const 
 int bench_start_openmp(struct bench_engine *e, const char *name, const char *const args[],
                        int n_threads, const char *wait_policy);
 
+/* Any program. */
+int bench_start_program(struct bench_engine *e, const char *name, const char *path,
+                        const char *const args[]);
+
 /* A Python program of bench/peers; BENCH_PYTHON in the environment names the interpreter. */
 int bench_start_python(struct bench_engine *e, const char *name, const char *script,
                        const char *const args[]);

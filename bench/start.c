@@ -29,10 +29,7 @@
  */
 #include "start.h"
 
-#include "engine.h"
-#include "facts.h"
-#include "harness.h"
-#include "peers.h"
+#include "suite.h"
 
 #include <forkmap/forkmap.h>
 #include <forkmap/process.h>
@@ -51,17 +48,17 @@
 
 /* ---- who is measured ---- */
 
-enum { FORKMAP, NO_HEAP, MP_POOL, N_PROCESSES };
+enum { FORKMAP, NO_HEAP, MP_POOL, N_PEERS };
 
-static const char *const process_names[N_PROCESSES] = {
-    [FORKMAP] = "forkmap",
-    [NO_HEAP] = "forkmap-no-heap",
-    [MP_POOL] = "mp.Pool",
+static const struct bench_peer peers[N_PEERS] = {
+    [FORKMAP] = {"forkmap", BENCH_OWN, NULL},
+    [NO_HEAP] = {"forkmap-no-heap", BENCH_OWN, NULL},
+    [MP_POOL] = {"mp.Pool", BENCH_PYTHON, "mp_start.py"},
 };
 
 static const struct {
     const char *name, *method;
-    int process;
+    int peer;
 } engines[] = {
     {"forkmap-fork", "fork", FORKMAP},
     {"forkmap-fork-no-heap", "fork", NO_HEAP},
@@ -86,29 +83,6 @@ static const struct start_case cases[] = {
     {"big-heap", 0, 8 * GIB, 0, 1}, {"big-arrays", 0, 0, 8 * GIB, 1},
 };
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
-
-struct run {
-    struct bench *bench;
-    struct bench_args args;
-    struct bench_engine running[N_PROCESSES];
-    struct bench_cores cores;
-};
-
-/* ---- starting ---- */
-
-/* Only peers may be missing. */
-static int start_all(struct run *r)
-{
-    static const char *const none[] = {NULL};
-    int code = bench_start_own(&r->running[FORKMAP], process_names[FORKMAP], none);
-    if (code == 0)
-        code = bench_start_own(&r->running[NO_HEAP], process_names[NO_HEAP], none);
-    if (code != 0)
-        return -1;
-    fprintf(stderr, "bench: skipped: parmap (it has no engine yet)\n");
-    code = bench_start_python(&r->running[MP_POOL], process_names[MP_POOL], "mp_start.py", none);
-    return code > 0 ? 0 : code;
-}
 
 /* ---- memory ---- */
 
@@ -142,7 +116,7 @@ static int64_t fit_bytes(const char *case_name, int64_t wanted_bytes, int n)
 }
 
 /* What the case is on this machine. */
-static struct start_case fit_case(const struct run *r, const struct start_case *wanted)
+static struct start_case fit_case(const struct bench_run *r, const struct start_case *wanted)
 {
     struct start_case c = *wanted;
     const int64_t divisor = r->args.smoke ? SMOKE_DIVISOR : r->args.quick ? QUICK_DIVISOR : 1;
@@ -155,15 +129,14 @@ static struct start_case fit_case(const struct run *r, const struct start_case *
     return c;
 }
 
-static int set_memory(struct run *r, int process, const char *what, int64_t bytes)
+static int set_memory(struct bench_run *r, int peer, const char *what, int64_t bytes)
 {
     char command[BENCH_LINE], answer[BENCH_LINE];
     snprintf(command, sizeof(command), "%s %" PRId64, what, bytes);
-    return r->running[process].pid == 0 ? 0
-                                        : bench_engine_ask(&r->running[process], command, answer);
+    return r->running[peer].pid == 0 ? 0 : bench_engine_ask(&r->running[peer], command, answer);
 }
 
-static int set_memory_of_all(struct run *r, int64_t heap_bytes, int64_t array_bytes)
+static int set_memory_of_all(struct bench_run *r, int64_t heap_bytes, int64_t array_bytes)
 {
     int code = set_memory(r, FORKMAP, "heap", heap_bytes);
     if (code == 0)
@@ -173,23 +146,23 @@ static int set_memory_of_all(struct run *r, int64_t heap_bytes, int64_t array_by
 
 /* ---- sampling ---- */
 
-static int is_wanted(const struct run *r, const struct start_case *c, size_t e)
+static int is_wanted(const struct bench_run *r, const struct start_case *c, size_t e)
 {
-    if (r->running[engines[e].process].pid == 0)
+    if (r->running[engines[e].peer].pid == 0)
         return 0; /* missing */
-    if (engines[e].process == NO_HEAP)
+    if (engines[e].peer == NO_HEAP)
         return c->heap_bytes > 0 || c->array_bytes > 0;
-    return engines[e].process != MP_POOL || c->array_bytes == 0;
+    return engines[e].peer != MP_POOL || c->array_bytes == 0;
 }
 
-static int sample_engine(struct run *r, const struct start_case *c, size_t e, int keep)
+static int sample_engine(struct bench_run *r, const struct start_case *c, size_t e, int keep)
 {
     char command[BENCH_LINE], answer[BENCH_LINE];
     if (!is_wanted(r, c, e))
         return 0;
     snprintf(command, sizeof(command), "start %s %d %d %" PRId64, engines[e].method, c->workers,
              r->args.smoke ? 1 : MAX_STARTS, MAX_NS);
-    const int code = bench_engine_ask(&r->running[engines[e].process], command, answer);
+    const int code = bench_engine_ask(&r->running[engines[e].peer], command, answer);
     if (code == 0 && keep)
         bench_record(r->bench, c->name, engines[e].name, "ns", strtod(answer, NULL));
     return code;
@@ -237,7 +210,7 @@ static void judge_case(struct bench *b, const struct start_case *c)
 
 /* ---- main ---- */
 
-static int run_case(struct run *r, const struct start_case *wanted)
+static int run_case(struct bench_run *r, const struct start_case *wanted)
 {
     const struct start_case c = fit_case(r, wanted);
     int code = set_memory_of_all(r, c.heap_bytes, c.array_bytes);
@@ -253,38 +226,29 @@ static int run_case(struct run *r, const struct start_case *wanted)
     return code;
 }
 
-static int measure(struct run *r)
+static int measure(struct bench_run *r)
 {
-    int code = start_all(r);
-    for (int i = 0; code == 0 && i < r->args.n_samples; i++)
-        bench_record_calibration(
-            r->bench, bench_calibrate(r->cores.places, r->cores.n, r->cores.steps_per_us));
+    fprintf(stderr, "bench: skipped: parmap (it has no engine yet)\n");
+    int code = bench_run_start(r, (const char *const[]){NULL});
     for (size_t i = 0; code == 0 && i < N_CASES; i++)
         if (bench_wants(&r->args, cases[i].name, cases[i].in_quick, 1))
             code = run_case(r, &cases[i]);
-    if (code == 0)
-        code = bench_wanted_any(&r->args);
-    for (int p = 0; p < N_PROCESSES; p++)
-        bench_engine_end(&r->running[p]);
     return code;
 }
 
 int main(int argc, char **argv)
 {
-    struct run r = {.bench = NULL};
-    int code, exit_code;
+    static const struct bench_suite suite = {
+        .name = "start",
+        .question = "what does it cost to have workers?",
+        .unit = "ns",
+        .peers = peers,
+        .n_peers = N_PEERS,
+        .n_needed = 2,
+        .run_engine = bench_start_run_engine,
+        .measure = measure,
+    };
     if (fm_init(argc, argv) != 0) /* a worker that was spawned goes no further */
         return 3;
-    if (bench_args_parse(&r.args, argc, argv, &exit_code) != 0)
-        return exit_code;
-    if (r.args.engine != NULL)
-        return bench_start_run_engine(r.args.engine, r.args.engine_args);
-    if (bench_cores_open(&r.cores) != 0)
-        return 3;
-    r.bench = bench_open("start", "what does it cost to have workers?", "ns", &r.cores, &r.args);
-    code = r.bench == NULL ? -1 : measure(&r);
-    if (r.bench != NULL && bench_close(r.bench) != 0)
-        code = -1;
-    bench_cores_close(&r.cores);
-    return code == 0 ? 0 : 3;
+    return bench_suite_main(&suite, argc, argv);
 }

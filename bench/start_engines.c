@@ -7,6 +7,7 @@
 #include "start.h"
 
 #include "bench_clock.h"
+#include "bound_pool.h"
 #include "engine.h"
 
 #include <forkmap/forkmap.h>
@@ -170,10 +171,8 @@ int bench_start_run_engine(const char *kind, char *const args[])
     struct host h = {.n_starts = 0};
     (void)args;
     int code = fm_forkserver_start(NULL);
-    if (code != 0) {
-        fprintf(stderr, "bench: %s: %s: %s\n", kind, fm_strerror(code), fm_error_detail());
-        return 1;
-    }
+    if (code != 0)
+        return bench_engine_fail(kind, code);
     code = bench_engine_serve(answer_command, &h);
     fm_array_destroy(h.arrays);
     fm_forkserver_stop();

@@ -2,17 +2,23 @@
 # SPDX-License-Identifier: MIT
 """CPython's multiprocessing.Pool as an engine of the benchmarks: the protocol of bench/engine.h.
 
-    mp_pool.py launch WORKERS
-    mp_pool.py balance WORKERS ITEMS STEPS_PER_US LIBRARY
+    mp_pool.py launch NAME WORKERS
+    mp_pool.py balance NAME WORKERS ITEMS STEPS_PER_US LIBRARY
+    mp_pool.py item NAME WORKERS ITEMS
+    mp_pool.py tasks NAME WORKERS
+    mp_pool.py stream NAME WORKERS
 
-`run VARIANT GAP_NS MAX_LAUNCHES MAX_NS STEPS` answers the mean time of one map [ns];
-`run CASE SCHEDULE CHUNK` answers "MS CHECKSUM". Standard library only. The pool is used as its
-documentation shows it: map() with the default chunk size, start method fork, no pinning.
+The commands are those of bench/launch.h, balance.h, item.h, tasks.h and stream.h. Standard library only. The pool is used as
+its documentation shows it: default chunk sizes, start method fork, no pinning. NAME ProcessPoolExecutor is that of
+concurrent.futures, mp.imap-100 is imap with chunks of 100.
 """
 
+import concurrent.futures
+import contextlib
 import ctypes
 import mmap
 import multiprocessing
+import multiprocessing.pool
 import signal
 import sys
 import time
@@ -132,13 +138,116 @@ def serve_balance(workers, n_items, steps_per_us, path):
             answer(time_map(pool, line.split()[1], n_items, workers))
 
 
+# ---- item: very many trivial items, ints to ints ----
+
+
+def multiply_and_add(item):
+    return item * 5 + 1
+
+
+def time_items(pool, n_items):
+    items = list(range(n_items))
+    begin = time.perf_counter_ns()
+    results = pool.map(multiply_and_add, items)
+    ns = time.perf_counter_ns() - begin
+    if results != [multiply_and_add(item) for item in items]:
+        raise RuntimeError("items are missing")
+    return ns / n_items
+
+
+def serve_item(workers):
+    with multiprocessing.Pool(workers, initializer=end_with_parent) as pool:
+        answer("ready")
+        for line in sys.stdin:
+            time_items(pool, WARM)
+            answer("%.6f" % time_items(pool, int(line.split()[2])))
+
+
+# ---- tasks: single calls, 64 bytes to 64 bytes ----
+
+
+def copy_block(block):
+    return block[:8] + block[8:]
+
+
+def run_batches(submit, get, batch, max_ns):
+    """Returns begin, end and number of tasks."""
+    block = bytes(range(64))
+    n_done = 0
+    end = begin = time.perf_counter_ns()
+    while end - begin < max_ns:
+        results = [get(pending) for pending in [submit(copy_block, block) for _ in range(batch)]]
+        if results != [block] * batch:
+            raise RuntimeError("results are missing")
+        n_done += batch
+        end = time.perf_counter_ns()
+    return begin, end, n_done
+
+
+def time_tasks(submit, get, n_submitters, batch, max_ns):
+    run_batches(submit, get, batch, 1)
+    with concurrent.futures.ThreadPoolExecutor(n_submitters) as threads:
+        runs = [threads.submit(run_batches, submit, get, batch, max_ns) for _ in range(n_submitters)]
+        begins, ends, counts = zip(*(run.result() for run in runs))
+    return (max(ends) - min(begins)) / sum(counts)
+
+
+def serve_tasks(name, workers):
+    with contextlib.ExitStack() as stack:
+        if name == "ProcessPoolExecutor":
+            executor = concurrent.futures.ProcessPoolExecutor(workers, initializer=end_with_parent)
+            submit, get = stack.enter_context(executor).submit, concurrent.futures.Future.result
+        else:
+            pool = stack.enter_context(multiprocessing.Pool(workers, initializer=end_with_parent))
+            submit, get = lambda f, x: pool.apply_async(f, (x,)), multiprocessing.pool.AsyncResult.get
+        run_batches(submit, get, 1, 1)
+        answer("ready")
+        for line in sys.stdin:
+            answer("%.3f" % time_tasks(submit, get, *(int(word) for word in line.split()[1:4])))
+
+
+# ---- stream: numbers to bytes objects ----
+
+
+def make_bytes(item):
+    number, n_bytes = item
+    return number.to_bytes(8, "little") + bytes([number & 255]) * (n_bytes - 8)
+
+
+def time_stream(imap, n_bytes, n_items, chunk):
+    items = [(number, n_bytes) for number in range(n_items)]
+    begin = time.perf_counter_ns()
+    numbers = [int.from_bytes(result[:8], "little") for result in imap(make_bytes, items, chunk)]
+    ns = time.perf_counter_ns() - begin
+    if sorted(numbers) != list(range(n_items)):
+        raise RuntimeError("results are missing")
+    return ns / n_items
+
+
+def serve_stream(name, workers):
+    with multiprocessing.Pool(workers, initializer=end_with_parent) as pool:
+        answer("ready")
+        for line in sys.stdin:
+            _, order, n_bytes, n_items = line.split()
+            imap = pool.imap if order == "ordered" else pool.imap_unordered
+            chunk = 100 if name == "mp.imap-100" else 1
+            time_stream(imap, 64, 16, chunk)
+            answer("%.3f" % time_stream(imap, int(n_bytes), int(n_items), chunk))
+
+
 def main(arguments):
     multiprocessing.set_start_method("fork")
-    workers = int(arguments[1])
-    if arguments[0] == "launch":
+    suite, workers = arguments[0], int(arguments[2])
+    if suite == "launch":
         serve_launch(workers)
-    else:
-        serve_balance(workers, int(arguments[2]), float(arguments[3]), arguments[4])
+    elif suite == "balance":
+        serve_balance(workers, int(arguments[3]), float(arguments[4]), arguments[5])
+    elif suite == "item":
+        serve_item(workers)
+    elif suite == "tasks":
+        serve_tasks(arguments[1], workers)
+    elif suite == "stream":
+        serve_stream(arguments[1], workers)
 
 
 if __name__ == "__main__":
