@@ -272,9 +272,11 @@ static int map_here(fm_pool *pool, const struct fmi_request *request, fm_result 
     const struct callbacks callbacks = {o->callback, o->error_callback, o->callback_arg};
     struct fmi_series series;
     struct fm_result *r = fmi_result_new(NULL, 0);
-    int rc = r == NULL ? -ENOMEM : fmi_series_begin(&series, pool);
+    if (r == NULL)
+        return -ENOMEM;
+    int rc = fmi_series_begin(&series, pool);
     if (rc != 0) {
-        free(r);
+        fmi_result_delete(r);
         return rc;
     }
     set_callbacks(r, &callbacks, out == NULL);

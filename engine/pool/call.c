@@ -174,28 +174,42 @@ static int64_t run_items_with_care(struct fmi_runner *r, int64_t begin, int64_t 
     return item;
 }
 
-/* One packed column, no limit: the loop that 10^8 trivial items go through. */
-static int64_t run_items_plainly(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
+/*
+ * The loop that 10^8 trivial items go through, until one fails. `is_range` is a constant where it is inlined. The function may write into
+ * the number that it is given.
+ */
+static inline __attribute__((always_inline)) int64_t
+run_block(const struct fmi_runner *r, int64_t item, int64_t end, int is_range, int *code)
 {
     const struct fmi_plan *plan = r->plan;
     fm_item_fn *fn = (fm_item_fn *)r->fn;
     void *arg = plan->arg;
+    const char *row = is_range ? NULL : plan->in[0].data + item * plan->in[0].stride;
+    char *result = plan->out.data == NULL ? NULL : plan->out.data + item * plan->out.stride;
+    for (; item < end; item++) {
+        const int64_t number = plan->begin + item;
+        *code = fn(is_range ? (const void *)&number : row, result, arg);
+        FMI_FAULT("call.item");
+        if (*code != 0)
+            break;
+        /* release: a successor that reads `next` finds the results of the items before it */
+        atomic_store_explicit(&r->progress->next, item + 1, memory_order_release);
+        row = is_range ? NULL : row + plan->in[0].stride;
+        result = result == NULL ? NULL : result + plan->out.stride;
+    }
+    return item;
+}
+
+/* One packed column or a range, no limit. */
+static int64_t run_items_plainly(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
+{
+    int is_range = r->plan->n_in == 0;
     while (item < end && item < stop_of(r)) {
         int64_t block_end = end - item > BLOCK ? item + BLOCK : end;
-        const char *row = plan->in[0].data + item * plan->in[0].stride;
-        char *result = plan->out.data == NULL ? NULL : plan->out.data + item * plan->out.stride;
         int code = 0;
         r->item = item;
-        for (; item < block_end; item++) {
-            code = fn(row, result, arg);
-            FMI_FAULT("call.item");
-            if (code != 0)
-                break;
-            /* release: a successor that reads `next` finds the results of the items before it */
-            atomic_store_explicit(&r->progress->next, item + 1, memory_order_release);
-            row += plan->in[0].stride;
-            result = result == NULL ? NULL : result + plan->out.stride;
-        }
+        item = is_range ? run_block(r, item, block_end, 1, &code)
+                        : run_block(r, item, block_end, 0, &code);
         if (code != 0)
             item = settle_item(r, item, code, begin);
     }
@@ -279,7 +293,7 @@ static int64_t run_pieces(struct fmi_runner *r, int64_t begin, int64_t item, int
 
 int64_t fmi_runner_call(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
 {
-    int is_plain = r->plan->kind == FMI_FN_ITEM && r->plan->n_in == 1 && r->plan->unpacked == 0 &&
+    int is_plain = r->plan->kind == FMI_FN_ITEM && r->plan->n_in <= 1 && r->plan->unpacked == 0 &&
                    !has_limit(r);
     fmi_runner_enter(r);
     if (r->plan->kind == FMI_FN_CHUNK)

@@ -410,6 +410,7 @@ int fm_pool_destroy(fm_pool *pool)
     fmi_results_end(pool);
     fmi_dispatcher_end(pool);
     free_handle(pool);
+    fmi_result_trim();
     return 0;
 }
 

@@ -25,10 +25,12 @@ enum {
 
 struct fm_result *fmi_result_new(fm_pool *pool, size_t small_bytes)
 {
-    struct fm_result *r = malloc(sizeof *r + small_bytes);
+    struct fm_result *r = fmi_result_alloc(small_bytes);
     if (r == NULL)
         return NULL;
+    int kind = r->kind;
     memset(r, 0, sizeof *r);
+    r->kind = kind;
     r->owner = pool == NULL ? fmi_owner_become() : fmi_owner_pid();
     r->stage = FMI_RESULT_IN_FLIGHT;
     r->pool = pool;
@@ -44,7 +46,7 @@ void fmi_result_delete(struct fm_result *r)
     (void)fmi_heap_free(r->more);
     free(r->report.list);
     free(r->map);
-    free(r);
+    fmi_result_give(r);
 }
 
 static int stage_of(const struct fm_result *r)

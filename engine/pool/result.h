@@ -51,12 +51,12 @@ struct fm_result {
 
     fm_callback_fn *callback, *error_callback;
     void *callback_arg;
-    int fd;                 /* eventfd; -1: nobody asked for one */
-    int is_forgotten;       /* nobody but the dispatcher has it */
-    _Atomic int is_watched; /* it stands in the dispatcher's list, and may not be freed */
-    struct fm_result *next; /* in that list */
-    alignas(16) char small
-        []; /* result_bytes of them, if copy_to is NULL and there is no block for them */
+    int fd;                   /* eventfd; -1: nobody asked for one */
+    int is_forgotten;         /* nobody but the dispatcher has it */
+    _Atomic int is_watched;   /* it stands in the dispatcher's list, and may not be freed */
+    struct fm_result *next;   /* in that list, or of those that are free */
+    int kind;                 /* of result_store.c */
+    alignas(16) char small[]; /* as many as were asked for, at least */
 };
 
 static inline int fmi_result_has_callback(const struct fm_result *r)
@@ -64,8 +64,13 @@ static inline int fmi_result_has_callback(const struct fm_result *r)
     return r->callback != NULL || r->error_callback != NULL;
 }
 
-/* A result in flight. NULL: no memory. */
+/* A result in flight, with room for that many bytes. NULL: no memory. */
 struct fm_result *fmi_result_new(fm_pool *pool, size_t small_bytes);
+
+/* result_store.c: memory for one, with nothing in it; takes it back; gives to malloc what no thread has. */
+struct fm_result *fmi_result_alloc(size_t small_bytes);
+void fmi_result_give(struct fm_result *r);
+void fmi_result_trim(void);
 
 /* 1 if what it is of is over, or never will be. On a pool that is held. */
 int fmi_result_is_over(struct fm_result *r);
