@@ -40,7 +40,7 @@ static void set_callbacks(struct fm_result *r, const struct callbacks *c, int is
 static void finish_here(struct fm_result *r, fm_result **out)
 {
     int is_forgotten = out == NULL;
-    atomic_store(&r->stage, FMI_RESULT_READY);
+    atomic_store(&r->stage, FMI_RESULT_TOLD);
     if (out != NULL)
         *out = r;
     fmi_result_call_back(r);

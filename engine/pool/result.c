@@ -57,7 +57,7 @@ static int stage_of(const struct fm_result *r)
 static int is_ready(const struct fm_result *r)
 {
     int stage = stage_of(r);
-    return stage == FMI_RESULT_READY ||
+    return stage >= FMI_RESULT_READY ||
            (stage == FMI_RESULT_SETTLED && fmi_dispatcher_is_self(r->pool));
 }
 
@@ -155,9 +155,13 @@ static void settle_map(struct fm_result *r)
 
 void fmi_result_publish(struct fm_result *r, fm_pool *pool)
 {
-    if (r->fd >= 0)
-        fmi_sys_eventfd_ring(r->fd);
-    atomic_store(&r->stage, FMI_RESULT_READY); /* seq_cst: before the look; pairs with sleep_once */
+    /* seq_cst: before the looks at the descriptor and at sleepers; pairs with install and sleep_once */
+    atomic_store(&r->stage, FMI_RESULT_READY);
+    int fd = atomic_load(&r->fd);
+    if (fd >= 0)
+        fmi_sys_eventfd_ring(fd);
+    /* release: pairs with fm_result_free */
+    atomic_store_explicit(&r->stage, FMI_RESULT_TOLD, memory_order_release);
     if (atomic_load(&pool->n_awaiting) != 0)
         fmi_park_wake(&pool->view.shm->done);
 }
@@ -380,6 +384,22 @@ int64_t fm_result_failures(fm_result *r, fm_failure *list, int64_t n)
     return r->report.n;
 }
 
+/* The first descriptor is that of the result. Returns which it is. */
+static int install(struct fm_result *r, int fd, int is_held)
+{
+    int first = -1;
+    /* seq_cst: before the look at the stage; pairs with publish */
+    if (!atomic_compare_exchange_strong(&r->fd, &first, fd)) {
+        close(fd);
+        return first;
+    }
+    if (atomic_load(&r->stage) >= FMI_RESULT_READY)
+        fmi_sys_eventfd_ring(fd);
+    else if (is_held && !fmi_result_has_callback(r))
+        fmi_dispatcher_watch(r->pool, r);
+    return fd;
+}
+
 int fm_result_fileno(fm_result *r)
 {
     int rc = check(r);
@@ -388,22 +408,16 @@ int fm_result_fileno(fm_result *r)
     int fd = fmi_sys_eventfd();
     if (fd < 0)
         return fmi_error(fd, "eventfd: %s (see ulimit -n)", fm_strerror(fd));
-    rc = stage_of(r) >= FMI_RESULT_SETTLED ? -EINVAL : fmi_pool_hold(r->pool, r->serial);
-    int is_held = rc == 0;
+    /* not held: it is ready, or whoever destroys the pool makes it so now */
+    int is_held = stage_of(r) < FMI_RESULT_READY && fmi_pool_hold(r->pool, r->serial) == 0;
     rc = is_held ? fmi_dispatcher_start(r->pool) : 0;
-    if (rc == 0 && is_held && fmi_result_hold(r)) {
-        r->fd = fd;
-        release(r);
-        fmi_dispatcher_watch(r->pool, r);
-    } else if (rc == 0) {
-        r->fd = fd;
-        fmi_sys_eventfd_ring(fd); /* it is ready, or in its callback */
-    } else {
+    if (rc == 0)
+        rc = install(r, fd, is_held);
+    else
         close(fd);
-    }
     if (is_held)
         fmi_pool_leave(r->pool);
-    return rc != 0 ? rc : fd;
+    return rc;
 }
 
 /* ---- calling off -------------------------------------------------------------------------------- */
@@ -470,6 +484,8 @@ int fm_result_free(fm_result *r)
         return rc;
     while (await(r, is_ready(r) ? FM_NOWAIT : KILL_AGAIN_NS, 0) == -ETIMEDOUT)
         (void)fm_result_cancel(r, FM_CANCEL_KILL);
+    while (stage_of(r) == FMI_RESULT_READY)
+        sched_yield(); /* its descriptor is being made readable */
     unwatch(r);
     fmi_result_delete(r);
     return 0;
