@@ -217,6 +217,43 @@ static int apply_entered(fm_pool *pool, const struct call *call, fm_result **out
     return 0;
 }
 
+static int is_outcome(int code)
+{
+    return code == 0 || code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT ||
+           code == FM_EOOM || code == FM_ECANCELLED;
+}
+
+/* A map of one item, with its records. */
+static int run_inline(fm_pool *pool, const struct call *call, void *result,
+                      struct fmi_report *report)
+{
+    struct fmi_series series;
+    const int64_t shape[] = {1, (int64_t)call->result_bytes};
+    fm_array *out = NULL;
+    int rc = call->result_bytes == 0 ? 0 : fm_array_zeros(&out, FM_U8, 2, shape);
+    if (rc == 0)
+        rc = fmi_series_begin(&series, pool);
+    if (rc != 0) {
+        fm_array_destroy(out);
+        return rc;
+    }
+    const struct fmi_request request = {
+        .kind = FMI_FN_TASK,
+        .fn = (fmi_any_fn *)call->fn,
+        .end = 1,
+        .out = out,
+        .opts = FM_MAP_OPTS(.arg = (void *)call->arg, .arg_bytes = call->arg_bytes,
+                            .retries = call->opts.retries, .seed = call->opts.seed)};
+    rc = fmi_series_map(&series, &request);
+    *report = series.report;
+    series.report = (struct fmi_report){0};
+    fmi_series_end(&series);
+    if (rc == 0 && out != NULL)
+        memcpy(result, fm_array_data(out), call->result_bytes);
+    fm_array_destroy(out);
+    return rc;
+}
+
 /* Inside a function, where the pool is not this process's. */
 static int apply_inline(fm_pool *pool, const struct call *call, fm_result **out)
 {
@@ -225,9 +262,12 @@ static int apply_inline(fm_pool *pool, const struct call *call, fm_result **out)
         return -ENOMEM;
     set_callbacks(r, &call->callbacks, out == NULL);
     void *to = call->result != NULL ? call->result : r->small;
-    r->code = fmi_pool_apply(pool, call->fn, to, call->result_bytes,
-                             FM_MAP_OPTS(.arg = (void *)call->arg, .arg_bytes = call->arg_bytes,
-                                         .retries = call->opts.retries, .seed = call->opts.seed));
+    r->code = run_inline(pool, call, to, &r->report);
+    if (!is_outcome(r->code)) { /* it did not begin */
+        int rc = r->code;
+        fmi_result_delete(r);
+        return rc;
+    }
     r->data = r->code == 0 && call->result_bytes > 0 ? to : NULL;
     finish_here(r, out);
     return 0;
@@ -258,12 +298,6 @@ int fm_pool_apply_async(fm_pool *pool, fm_task_fn *fn, const void *arg, size_t a
 }
 
 /* ---- maps --------------------------------------------------------------------------------------- */
-
-static int is_outcome(int code)
-{
-    return code == 0 || code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT ||
-           code == FM_EOOM || code == FM_ECANCELLED;
-}
 
 /* On the spot: inside a function, or on a pool without workers. */
 static int map_here(fm_pool *pool, const struct fmi_request *request, fm_result **out)
