@@ -426,9 +426,10 @@ static void kill_workers_of(const struct fmi_mapping *m)
 {
     fm_pool *pool = m->pool;
     const struct fmi_range_shm *lines = m->ranges.lines;
+    const struct fmi_progress_shm *progress = fmi_mapping_progress(m);
     for (int rank = 0; rank < pool->view.n_ranks && pool->has_crew; rank++)
         if (atomic_load(&lines[rank].inside) == m->ticket)
-            fmi_crew_end_worker(&pool->crew, rank);
+            fmi_crew_end_worker(&pool->crew, rank, atomic_load(&progress[rank].calling));
 }
 
 /* It is held, so its slot is its own. */
@@ -482,7 +483,8 @@ int fm_result_free(fm_result *r)
         rc = fmi_error(-EDEADLK, "called by the callback of this result");
     if (rc != 0)
         return rc;
-    while (await(r, is_ready(r) ? FM_NOWAIT : KILL_AGAIN_NS, 0) == -ETIMEDOUT)
+    for (int64_t patience = FM_NOWAIT; await(r, patience, 0) == -ETIMEDOUT;
+         patience = KILL_AGAIN_NS)
         (void)fm_result_cancel(r, FM_CANCEL_KILL);
     while (stage_of(r) == FMI_RESULT_READY)
         sched_yield(); /* its descriptor is being made readable */
