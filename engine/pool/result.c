@@ -455,6 +455,7 @@ int fm_result_cancel(fm_result *r, unsigned flags)
     if (fmi_result_hold(r)) {
         call_off(r, flags);
         release(r);
+        fmi_dispatcher_look_at_all(r->pool);
         fmi_park_wake(&r->pool->view.shm->done); /* who waits for a task that will not begin */
     }
     fmi_pool_leave(r->pool);
