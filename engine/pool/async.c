@@ -333,15 +333,19 @@ static void enlist(fm_pool *pool, struct fm_result *r)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* 0; 1: there is nothing to do; a code below 0. It is held until the job is open: nobody is to look at that before. */
+/* 0; 1: there is nothing to do, so it is settled; a code below 0. It is held until the job is open: nobody is to look at that before. */
 static int begin_map(fm_pool *pool, struct fmi_request *request, struct fm_result *r)
 {
     struct fmi_mapping *m = &r->map->mapping;
     r->map->opts = *request->opts;
     request->opts = &r->map->opts;
     int rc = fmi_mapping_begin(m, pool, request, 1);
-    if (rc != 0 || m->plan.n_items == 0)
-        return rc != 0 ? rc : 1;
+    if (rc != 0)
+        return rc;
+    if (m->plan.n_items == 0) {
+        atomic_store(&r->stage, FMI_RESULT_SETTLED);
+        return 1;
+    }
     r->map->report_ns = m->report_ns;
     atomic_store(&r->stage, FMI_RESULT_HELD);
     enlist(pool, r);
@@ -368,7 +372,7 @@ static int map_entered(fm_pool *pool, struct fmi_request *request, fm_result **o
         fmi_result_delete(r);
         return rc;
     }
-    if (rc == 1)
+    if (rc == 1 && !has_callback(&callbacks))
         finish_here(r, out);
     else if (out != NULL || has_callback(&callbacks))
         hand_out(pool, r, out);
