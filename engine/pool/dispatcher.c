@@ -131,7 +131,7 @@ static struct fm_result *next_over(fm_pool *pool, struct fmi_dispatcher *d)
     return r;
 }
 
-/* A result that has callbacks is settled by nobody else. */
+/* A result that has callbacks becomes READY by nobody else. */
 static void dispatch(fm_pool *pool, struct fm_result *r)
 {
     int is_forgotten = r->is_forgotten;

@@ -514,8 +514,8 @@ void fmi_results_reap(fm_pool *pool)
         struct fm_result *r = hold_map(pool, slot);
         if (r == NULL)
             continue;
-        if (!fmi_result_has_callback(r) && fmi_mapping_is_done(&r->map->mapping) != 0)
-            settle_held(r);
+        if (fmi_mapping_is_done(&r->map->mapping) != 0)
+            settle_held(r); /* also for the dispatcher, which may be waiting for a slot itself */
         else
             release(r);
     }

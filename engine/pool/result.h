@@ -9,7 +9,7 @@
  *                              HELD --> SETTLED        it is over, or can never be: the code is known
  *   SETTLED --> READY --> TOLD                         at once, or when its callbacks have returned; and its descriptor is readable
  *
- * Whoever holds it has it alone. Without callbacks any thread settles it that finds it over; with them the dispatcher. From TOLD on it may be freed
+ * Whoever holds it has it alone. Without callbacks any thread settles it that finds it over; with them the dispatcher, or who needs the slot of a map. From TOLD on it may be freed
  * by another thread, so nothing is touched after that is stored.
  */
 
