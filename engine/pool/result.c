@@ -20,6 +20,7 @@ enum {
     LOOK_NS = 1000000000, /* no wait is longer without a look at everything */
     KILL_AGAIN_NS = 1000000,
 };
+#define END_TIMEOUT_NS FM_SECONDS(5)
 
 /* ---- making and freeing ------------------------------------------------------------------------- */
 
@@ -126,6 +127,8 @@ static void settle_task(struct fm_result *r)
         r->slot->owner = NULL;
         fmi_pool_keep_block(pool, r->more);
         r->more = NULL;
+        if (pool->has_crew) /* the caller may free what its function writes to */
+            fmi_crew_await_end(&pool->crew, END_TIMEOUT_NS);
         return;
     }
     r->code = fmi_task_code(r->slot);
