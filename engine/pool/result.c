@@ -135,6 +135,8 @@ static void settle_task(struct fm_result *r)
     int rc = r->code == 0 ? 0 : fmi_task_report(r->slot, &r->report);
     if (rc == FM_ECORRUPT)
         r->code = rc;
+    if (r->is_called_off && r->code != 0 && r->code != FM_ECORRUPT)
+        r->code = FM_ECANCELLED;
     if (r->code == FM_ECORRUPT)
         fm_pool_terminate(pool); /* nothing that the workers do can be trusted any more */
     if (r->code == 0)
@@ -439,6 +441,7 @@ static void kill_workers_of(const struct fmi_mapping *m)
 static void call_off(struct fm_result *r, unsigned flags)
 {
     if (r->slot != NULL) {
+        r->is_called_off = 1;
         if (!fmi_task_drop(r->slot) && flags & FM_CANCEL_KILL)
             fmi_task_kill(r->pool, r->slot);
         return;
@@ -455,7 +458,7 @@ int fm_result_cancel(fm_result *r, unsigned flags)
         rc = fmi_error(-EINVAL, "unknown flags 0x%x", flags & ~FM_CANCEL_KILL);
     if (rc != 0 || stage_of(r) >= FMI_RESULT_SETTLED || fmi_pool_hold(r->pool, r->serial) != 0)
         return rc; /* or the pool has ended, and it with it */
-    if (fmi_result_hold(r)) {
+    if (!fmi_result_is_over(r) && fmi_result_hold(r)) {
         call_off(r, flags);
         release(r);
         fmi_dispatcher_look_at_all(r->pool);

@@ -48,6 +48,7 @@ struct fm_result {
     struct fmi_more_shm *more; /* block of the task, or NULL */
     char *elsewhere;           /* in it: the result; NULL: it is in the record */
     const void *data;          /* the result, once settled well */
+    int is_called_off;         /* who holds it */
     struct fmi_report report;
 
     fm_callback_fn *callback, *error_callback;
