@@ -190,7 +190,9 @@ static int queue_call(fm_pool *pool, const struct call *call, struct fm_result *
 static void call_here(fm_pool *pool, struct fm_result *r)
 {
     const struct fmi_performer caller = fmi_task_caller(pool);
+    const fm_pool *outer = fmi_pool_set_mapping(pool);
     (void)fmi_task_perform(&caller, r->slot->task);
+    fmi_pool_set_mapping(outer);
     fmi_result_settle(r);
 }
 

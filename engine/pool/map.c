@@ -126,12 +126,18 @@ const fm_pool *fmi_pool_mapping(void)
     return mapping;
 }
 
-static int map_inside(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
+const fm_pool *fmi_pool_set_mapping(const fm_pool *pool)
 {
     const fm_pool *outer = mapping;
     mapping = pool;
+    return outer;
+}
+
+static int map_inside(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
+{
+    const fm_pool *outer = fmi_pool_set_mapping(pool);
     int rc = run_map(pool, request, report);
-    mapping = outer;
+    fmi_pool_set_mapping(outer);
     return rc;
 }
 

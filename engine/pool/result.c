@@ -318,7 +318,9 @@ static int await(struct fm_result *r, int64_t timeout, int may_help)
         return 0;
     int rc = fmi_pool_hold(r->pool, r->serial);
     if (rc == 0) {
+        const fm_pool *outer = fmi_pool_set_mapping(r->pool); /* by what is called meanwhile */
         rc = await_held(r, timeout, may_help);
+        fmi_pool_set_mapping(outer);
         fmi_pool_leave(r->pool);
         return rc;
     }
