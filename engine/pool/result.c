@@ -193,11 +193,23 @@ void fmi_result_settle(struct fm_result *r)
         settle_held(r);
 }
 
+static _Thread_local const struct fm_result *calling_back; /* innermost */
+
 void fmi_result_call_back(struct fm_result *r)
 {
     fm_callback_fn *fn = r->code == 0 ? r->callback : r->error_callback;
+    const struct fm_result *outer = calling_back;
+    calling_back = r;
     if (fn != NULL)
         fn(r, r->callback_arg);
+    calling_back = outer;
+}
+
+/* Its callback would have to return before it may be freed, and this thread calls it, or is to. */
+static int is_awaiting_this_thread(const struct fm_result *r)
+{
+    return r == calling_back || (fmi_result_has_callback(r) && stage_of(r) < FMI_RESULT_READY &&
+                                 fmi_dispatcher_is_self(r->pool));
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
@@ -488,8 +500,8 @@ int fm_result_free(fm_result *r)
     if (r == NULL)
         return 0;
     int rc = check(r);
-    if (rc == 0 && stage_of(r) == FMI_RESULT_SETTLED && fmi_dispatcher_is_self(r->pool))
-        rc = fmi_error(-EDEADLK, "called by the callback of this result");
+    if (rc == 0 && is_awaiting_this_thread(r))
+        rc = fmi_error(-EDEADLK, "called by a callback, and that of this result is yet to return");
     if (rc != 0)
         return rc;
     for (int64_t patience = FM_NOWAIT; await(r, patience, 0) == -ETIMEDOUT;
