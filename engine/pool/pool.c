@@ -313,6 +313,7 @@ int fm_pool_close(fm_pool *pool)
 
 static void end_now(fm_pool *pool)
 {
+    fmi_results_reap(pool); /* maps that are done were not stopped */
     advance_phase(pool, FMI_PHASE_TERMINATED);
     for (int slot = 0; slot < FMI_POOL_JOBS; slot++) /* a caller that works stops between items */
         fmi_job_stop_at(&pool->view.shm->jobs[slot], 0);
