@@ -437,6 +437,8 @@ int fm_pool_map_range_chunks_async(fm_pool *pool, fm_chunk_fn *fn, int64_t begin
 static int starmap_async(fm_pool *pool, const struct fmi_request *request, const fm_map_opts *opts,
                          fm_result **res)
 {
+    if (res != NULL)
+        *res = NULL;
     if (request->n_columns < 1)
         return fmi_error(-EINVAL, "%d columns; there may be 1 .. %d", request->n_columns,
                          FM_MAX_COLUMNS);
