@@ -126,7 +126,8 @@ static int make_more(const struct call *call, struct fm_result *r)
                                      .arg = arg_bytes > 0 ? block + at_arg : NULL,
                                      .result = r->elsewhere,
                                      .result_stride = (int64_t)result_bytes};
-    memcpy(block + at_arg, call->arg, arg_bytes);
+    if (arg_bytes > 0)
+        memcpy(block + at_arg, call->arg, arg_bytes);
     return 0;
 }
 
