@@ -18,6 +18,7 @@ union symbol { /* ISO C has no cast between the two */
     fm_item_fn *item;
     fm_chunk_fn *chunk;
     fm_combine_fn *combine;
+    fm_task_fn *task;
     fm_item_fn *(*get)(void);
 };
 
@@ -106,6 +107,38 @@ static void test_module_opened_before_the_pool_is_found(void **state)
     check_scaled(pool, find(handle, "scale_hidden").get(), 2, 0);
     t_destroy(pool);
     dlclose(handle);
+}
+
+static void call_late_with(int caller)
+{
+    install("scale2.so", "a.so");
+    fm_pool *pool = t_open(2, caller);
+    void *handle = open_module("a.so");
+    fm_result *calls[N], *map;
+    fm_array *out = t_vector(FM_I64, N);
+    for (int64_t i = 0; i < N; i++)
+        t_expect(fm_pool_apply_async(pool, find(handle, "scale_task").task, &i, sizeof i, NULL,
+                                     sizeof i, NULL, &calls[i]),
+                 0);
+    t_expect(fm_pool_map_range_async(pool, find(handle, "scale").item, 0, N, out, NULL, &map), 0);
+    t_expect(fm_result_get(map, FM_FOREVER), 0);
+    for (int64_t i = 0; i < N; i++) {
+        t_expect(fm_result_get(calls[i], FM_FOREVER), 0);
+        assert_int_equal(*(const int64_t *)fm_result_data(calls[i]), 2 * i);
+        assert_int_equal(((int64_t *)fm_array_data(out))[i], 2 * i);
+        t_expect(fm_result_free(calls[i]), 0);
+    }
+    t_expect(fm_result_free(map), 0);
+    fm_array_destroy(out);
+    t_destroy(pool);
+    dlclose(handle);
+}
+
+static void test_module_opened_after_the_pool_is_found_by_what_is_waited_for_later(void **state)
+{
+    (void)state;
+    for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_ONLY; caller++)
+        call_late_with(caller);
 }
 
 static void open_late_with(int caller)
@@ -402,6 +435,7 @@ static void test_module_functions_of_two_pools_are_not_mixed_up(void **state)
 }
 
 T_MAIN(T_EACH_METHOD(test_module_function_of_the_program_is_found),
+       T_EACH_METHOD(test_module_opened_after_the_pool_is_found_by_what_is_waited_for_later),
        T_EACH_METHOD(test_module_opened_before_the_pool_is_found),
        T_EACH_METHOD(test_module_opened_after_the_pool_is_found),
        T_EACH_METHOD(test_module_static_function_of_a_late_library_is_found),

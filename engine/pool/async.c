@@ -40,7 +40,7 @@ static void set_callbacks(struct fm_result *r, const struct callbacks *c, int is
 static void finish_here(struct fm_result *r, fm_result **out)
 {
     int is_forgotten = out == NULL;
-    atomic_store(&r->stage, FMI_RESULT_READY);
+    atomic_store(&r->stage, FMI_RESULT_TOLD);
     if (out != NULL)
         *out = r;
     fmi_result_call_back(r);
@@ -126,7 +126,8 @@ static int make_more(const struct call *call, struct fm_result *r)
                                      .arg = arg_bytes > 0 ? block + at_arg : NULL,
                                      .result = r->elsewhere,
                                      .result_stride = (int64_t)result_bytes};
-    memcpy(block + at_arg, call->arg, arg_bytes);
+    if (arg_bytes > 0)
+        memcpy(block + at_arg, call->arg, arg_bytes);
     return 0;
 }
 
@@ -190,7 +191,9 @@ static int queue_call(fm_pool *pool, const struct call *call, struct fm_result *
 static void call_here(fm_pool *pool, struct fm_result *r)
 {
     const struct fmi_performer caller = fmi_task_caller(pool);
+    const fm_pool *outer = fmi_pool_set_mapping(pool);
     (void)fmi_task_perform(&caller, r->slot->task);
+    fmi_pool_set_mapping(outer);
     fmi_result_settle(r);
 }
 
@@ -217,6 +220,43 @@ static int apply_entered(fm_pool *pool, const struct call *call, fm_result **out
     return 0;
 }
 
+static int is_outcome(int code)
+{
+    return code == 0 || code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT ||
+           code == FM_EOOM || code == FM_ECANCELLED;
+}
+
+/* A map of one item, with its records. */
+static int run_inline(fm_pool *pool, const struct call *call, void *result,
+                      struct fmi_report *report)
+{
+    struct fmi_series series;
+    const int64_t shape[] = {1, (int64_t)call->result_bytes};
+    fm_array *out = NULL;
+    int rc = call->result_bytes == 0 ? 0 : fm_array_zeros(&out, FM_U8, 2, shape);
+    if (rc == 0)
+        rc = fmi_series_begin(&series, pool);
+    if (rc != 0) {
+        fm_array_destroy(out);
+        return rc;
+    }
+    const struct fmi_request request = {
+        .kind = FMI_FN_TASK,
+        .fn = (fmi_any_fn *)call->fn,
+        .end = 1,
+        .out = out,
+        .opts = FM_MAP_OPTS(.arg = (void *)call->arg, .arg_bytes = call->arg_bytes,
+                            .retries = call->opts.retries, .seed = call->opts.seed)};
+    rc = fmi_series_map(&series, &request);
+    *report = series.report;
+    series.report = (struct fmi_report){0};
+    fmi_series_end(&series);
+    if (rc == 0 && out != NULL)
+        memcpy(result, fm_array_data(out), call->result_bytes);
+    fm_array_destroy(out);
+    return rc;
+}
+
 /* Inside a function, where the pool is not this process's. */
 static int apply_inline(fm_pool *pool, const struct call *call, fm_result **out)
 {
@@ -225,9 +265,12 @@ static int apply_inline(fm_pool *pool, const struct call *call, fm_result **out)
         return -ENOMEM;
     set_callbacks(r, &call->callbacks, out == NULL);
     void *to = call->result != NULL ? call->result : r->small;
-    r->code = fmi_pool_apply(pool, call->fn, to, call->result_bytes,
-                             FM_MAP_OPTS(.arg = (void *)call->arg, .arg_bytes = call->arg_bytes,
-                                         .retries = call->opts.retries, .seed = call->opts.seed));
+    r->code = run_inline(pool, call, to, &r->report);
+    if (!is_outcome(r->code)) { /* it did not begin */
+        int rc = r->code;
+        fmi_result_delete(r);
+        return rc;
+    }
     r->data = r->code == 0 && call->result_bytes > 0 ? to : NULL;
     finish_here(r, out);
     return 0;
@@ -258,12 +301,6 @@ int fm_pool_apply_async(fm_pool *pool, fm_task_fn *fn, const void *arg, size_t a
 }
 
 /* ---- maps --------------------------------------------------------------------------------------- */
-
-static int is_outcome(int code)
-{
-    return code == 0 || code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT ||
-           code == FM_EOOM || code == FM_ECANCELLED;
-}
 
 /* On the spot: inside a function, or on a pool without workers. */
 static int map_here(fm_pool *pool, const struct fmi_request *request, fm_result **out)
@@ -301,15 +338,19 @@ static void enlist(fm_pool *pool, struct fm_result *r)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* 0; 1: there is nothing to do; a code below 0. It is held until the job is open: nobody is to look at that before. */
+/* 0; 1: there is nothing to do, so it is settled; a code below 0. It is held until the job is open: nobody is to look at that before. */
 static int begin_map(fm_pool *pool, struct fmi_request *request, struct fm_result *r)
 {
     struct fmi_mapping *m = &r->map->mapping;
     r->map->opts = *request->opts;
     request->opts = &r->map->opts;
     int rc = fmi_mapping_begin(m, pool, request, 1);
-    if (rc != 0 || m->plan.n_items == 0)
-        return rc != 0 ? rc : 1;
+    if (rc != 0)
+        return rc;
+    if (m->plan.n_items == 0) {
+        atomic_store(&r->stage, FMI_RESULT_SETTLED);
+        return 1;
+    }
     r->map->report_ns = m->report_ns;
     atomic_store(&r->stage, FMI_RESULT_HELD);
     enlist(pool, r);
@@ -336,7 +377,7 @@ static int map_entered(fm_pool *pool, struct fmi_request *request, fm_result **o
         fmi_result_delete(r);
         return rc;
     }
-    if (rc == 1)
+    if (rc == 1 && !has_callback(&callbacks))
         finish_here(r, out);
     else if (out != NULL || has_callback(&callbacks))
         hand_out(pool, r, out);
@@ -399,6 +440,8 @@ int fm_pool_map_range_chunks_async(fm_pool *pool, fm_chunk_fn *fn, int64_t begin
 static int starmap_async(fm_pool *pool, const struct fmi_request *request, const fm_map_opts *opts,
                          fm_result **res)
 {
+    if (res != NULL)
+        *res = NULL;
     if (request->n_columns < 1)
         return fmi_error(-EINVAL, "%d columns; there may be 1 .. %d", request->n_columns,
                          FM_MAX_COLUMNS);

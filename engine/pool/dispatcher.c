@@ -20,9 +20,12 @@ struct watched { /* results in the order in which they came */
 struct fmi_dispatcher {
     pthread_t thread;
     pthread_mutex_t lock;
-    struct watched tasks;  /* begun in this order, so only those at the front can be over */
-    struct watched others; /* maps, and tasks of which a descriptor was asked for later */
-    int is_busy;           /* with a result that is in neither */
+    struct watched tasks; /* begun in this order, so only those at the front can be over, unless */
+    int is_one_called_off;
+    uint64_t position;     /* of the last of them in the ring */
+    struct watched others; /* maps, and tasks that came late */
+    struct watched over;   /* to be dispatched */
+    int is_busy;           /* with a result that is in none of these */
     int is_ending;
 }; /* lists and marks: under the lock */
 
@@ -65,8 +68,10 @@ void fmi_dispatcher_watch(fm_pool *pool, struct fm_result *r)
     struct fmi_dispatcher *d = atomic_load(&pool->dispatcher);
     pthread_mutex_lock(&d->lock);
     if (atomic_load(&r->is_watched) == 0) {
+        int is_in_order = r->slot != NULL && r->fd < 0 && r->slot->position >= d->position;
         atomic_store(&r->is_watched, 1);
-        append(r->slot != NULL && r->fd < 0 ? &d->tasks : &d->others, r);
+        append(is_in_order ? &d->tasks : &d->others, r);
+        d->position = is_in_order ? r->slot->position : d->position;
     }
     if (r->slot != NULL)
         (void)fmi_task_want(r->slot);
@@ -78,40 +83,55 @@ void fmi_dispatcher_forget(fm_pool *pool, struct fm_result *r)
 {
     struct fmi_dispatcher *d = atomic_load(&pool->dispatcher);
     pthread_mutex_lock(&d->lock);
-    if (is_taken_off(&d->tasks, r) || is_taken_off(&d->others, r))
+    if (is_taken_off(&d->tasks, r) || is_taken_off(&d->others, r) || is_taken_off(&d->over, r))
         atomic_store(&r->is_watched, 0);
+    pthread_mutex_unlock(&d->lock);
+}
+
+void fmi_dispatcher_look_at_all(fm_pool *pool)
+{
+    struct fmi_dispatcher *d = atomic_load(&pool->dispatcher);
+    if (d == NULL)
+        return;
+    pthread_mutex_lock(&d->lock);
+    d->is_one_called_off = 1;
     pthread_mutex_unlock(&d->lock);
 }
 
 /* ---- the thread --------------------------------------------------------------------------------- */
 
-/* The first that is over, taken off the list. `may_be_over` says where to stop. */
-static struct fm_result *take_over(fm_pool *pool, struct watched *list, int is_in_order)
+static void sort_out(fm_pool *pool, struct fmi_dispatcher *d, struct watched *list, int is_in_order)
 {
-    for (struct fm_result **at = &list->first; *at != NULL; at = &(*at)->next) {
+    for (struct fm_result **at = &list->first; *at != NULL;) {
         struct fm_result *r = *at;
         if (fmi_result_is_over(r)) {
             unlink_at(list, at);
-            return r;
-        }
-        if (is_in_order && !fmi_task_may_have_begun(pool, r->slot))
+            append(&d->over, r);
+        } else if (is_in_order && !fmi_task_may_have_begun(pool, r->slot)) {
             break;
+        } else {
+            at = &r->next;
+        }
     }
-    return NULL;
 }
 
 static struct fm_result *next_over(fm_pool *pool, struct fmi_dispatcher *d)
 {
     pthread_mutex_lock(&d->lock);
-    struct fm_result *r = take_over(pool, &d->tasks, 1);
-    if (r == NULL)
-        r = take_over(pool, &d->others, 0);
+    if (d->over.first == NULL) {
+        sort_out(pool, d, &d->tasks, !d->is_one_called_off);
+        sort_out(pool, d, &d->others, 0);
+        d->is_one_called_off = 0;
+    }
+    struct fm_result *r = d->over.first;
+    if (r != NULL)
+        unlink_at(&d->over, &d->over.first);
     d->is_busy = r != NULL;
     pthread_mutex_unlock(&d->lock);
     return r;
 }
 
-/* A result that has callbacks is settled by nobody else. */
+/* A result that has callbacks becomes READY by nobody else. */
 static void dispatch(fm_pool *pool, struct fm_result *r)
 {
     int is_forgotten = r->is_forgotten;
@@ -130,7 +150,8 @@ static void dispatch(fm_pool *pool, struct fm_result *r)
 static int is_idle(struct fmi_dispatcher *d, int *is_ending)
 {
     pthread_mutex_lock(&d->lock);
-    int idle = !d->is_busy && d->tasks.first == NULL && d->others.first == NULL;
+    int idle =
+        !d->is_busy && d->tasks.first == NULL && d->others.first == NULL && d->over.first == NULL;
     *is_ending = d->is_ending;
     pthread_mutex_unlock(&d->lock);
     return idle;
@@ -176,6 +197,7 @@ static int make(fm_pool *pool)
     pthread_mutex_init(&d->lock, NULL);
     d->tasks.last = &d->tasks.first;
     d->others.last = &d->others.first;
+    d->over.last = &d->over.first;
     atomic_store(&pool->dispatcher, d); /* the thread reads it */
     int rc = start_thread(pool, d);
     if (rc == 0)

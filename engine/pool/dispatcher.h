@@ -15,6 +15,8 @@ int fmi_dispatcher_start(fm_pool *pool);
 void fmi_dispatcher_watch(fm_pool *pool, struct fm_result *r);
 /* Takes it back, before it is freed; it is still watched if the dispatcher is at it just now. */
 void fmi_dispatcher_forget(fm_pool *pool, struct fm_result *r);
+/* One of them was called off: it is over although it did not begin in its turn. Before its `done` is woken. */
+void fmi_dispatcher_look_at_all(fm_pool *pool);
 /* 1 if the calling thread is it. */
 int fmi_dispatcher_is_self(const fm_pool *pool);
 /* Waits until it has nothing to look after. 0, -ETIMEDOUT. */

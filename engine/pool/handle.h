@@ -111,6 +111,8 @@ int fmi_pool_is_inline(const fm_pool *pool);
 
 /* The pool on which this thread maps now, innermost; NULL: none. */
 const fm_pool *fmi_pool_mapping(void);
+/* It maps on this one from now on; returns on which before. */
+const fm_pool *fmi_pool_set_mapping(const fm_pool *pool);
 
 /* Why maps on this pool cannot go on: 0, FM_ECANCELLED terminated, FM_EBROKEN. */
 int fmi_pool_trouble(fm_pool *pool);

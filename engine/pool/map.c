@@ -126,12 +126,18 @@ const fm_pool *fmi_pool_mapping(void)
     return mapping;
 }
 
-static int map_inside(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
+const fm_pool *fmi_pool_set_mapping(const fm_pool *pool)
 {
     const fm_pool *outer = mapping;
     mapping = pool;
+    return outer;
+}
+
+static int map_inside(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
+{
+    const fm_pool *outer = fmi_pool_set_mapping(pool);
     int rc = run_map(pool, request, report);
-    mapping = outer;
+    fmi_pool_set_mapping(outer);
     return rc;
 }
 
@@ -267,8 +273,8 @@ int fm_pool_starmap_chunks(fm_pool *pool, fm_chunk_fn *fn, fm_array *const *colu
     return starmap(pool, FMI_FN_CHUNK, (fmi_any_fn *)fn, columns, n, out, opts);
 }
 
-int fmi_pool_apply(fm_pool *pool, fm_task_fn *fn, void *result, size_t result_bytes,
-                   const fm_map_opts *opts)
+static int apply(fm_pool *pool, fm_task_fn *fn, void *result, size_t result_bytes,
+                 const fm_map_opts *opts)
 {
     const int64_t shape[] = {1, (int64_t)result_bytes};
     fm_array *out = NULL;
@@ -289,8 +295,8 @@ int fm_pool_apply(fm_pool *pool, fm_task_fn *fn, const void *arg, size_t arg_byt
 {
     if ((result == NULL && result_bytes > 0) || result_bytes > INT64_MAX)
         return fmi_error(-EINVAL, "result is NULL, or of %zu bytes", result_bytes);
-    return fmi_pool_apply(pool, fn, result, result_bytes,
-                          FM_MAP_OPTS(.arg = (void *)arg, .arg_bytes = arg_bytes, .chunk = 1));
+    return apply(pool, fn, result, result_bytes,
+                 FM_MAP_OPTS(.arg = (void *)arg, .arg_bytes = arg_bytes, .chunk = 1));
 }
 
 int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n)

@@ -41,9 +41,6 @@ void fmi_mapping_open(struct fmi_mapping *m);
 int fmi_mapping_end(struct fmi_mapping *m, int rc, struct fmi_report *report);
 /* How often limits like these are to be looked at [ns]; 0: there is none. */
 int64_t fmi_pool_tick_of(int64_t limit_ns, double factor);
-/* One call as a map of one item, on the spot. As fm_pool_apply(). */
-int fmi_pool_apply(fm_pool *pool, fm_task_fn *fn, void *result, size_t result_bytes,
-                   const fm_map_opts *opts);
 
 /* ---- submit.c ---- */
 

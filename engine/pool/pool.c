@@ -336,6 +336,7 @@ int fm_pool_close(fm_pool *pool)
 static void end_now(fm_pool *pool)
 {
     uint64_t none = 0;
+    fmi_results_reap(pool); /* maps that are done were not stopped */
     atomic_compare_exchange_strong(&pool->end_ticks, &none, fmi_ticks());
     advance_phase(pool, FMI_PHASE_TERMINATED);
     for (int slot = 0; slot < FMI_POOL_JOBS; slot++) /* a caller that works stops between items */

@@ -20,6 +20,7 @@ enum {
     LOOK_NS = 1000000000, /* no wait is longer without a look at everything */
     KILL_AGAIN_NS = 1000000,
 };
+#define END_TIMEOUT_NS FM_SECONDS(5)
 
 /* ---- making and freeing ------------------------------------------------------------------------- */
 
@@ -59,7 +60,7 @@ static int stage_of(const struct fm_result *r)
 static int is_ready(const struct fm_result *r)
 {
     int stage = stage_of(r);
-    return stage == FMI_RESULT_READY ||
+    return stage >= FMI_RESULT_READY ||
            (stage == FMI_RESULT_SETTLED && fmi_dispatcher_is_self(r->pool));
 }
 
@@ -128,12 +129,16 @@ static void settle_task(struct fm_result *r)
         r->slot->owner = NULL;
         fmi_pool_keep_block(pool, r->more);
         r->more = NULL;
+        if (pool->has_crew) /* the caller may free what its function writes to */
+            fmi_crew_await_end(&pool->crew, END_TIMEOUT_NS);
         return;
     }
     r->code = fmi_task_code(r->slot);
     int rc = r->code == 0 ? 0 : fmi_task_report(r->slot, &r->report);
     if (rc == FM_ECORRUPT)
         r->code = rc;
+    if (r->is_called_off && r->code != 0 && r->code != FM_ECORRUPT)
+        r->code = FM_ECANCELLED;
     if (r->code == FM_ECORRUPT)
         fm_pool_terminate(pool); /* nothing that the workers do can be trusted any more */
     if (r->code == 0)
@@ -157,9 +162,13 @@ static void settle_map(struct fm_result *r)
 
 void fmi_result_publish(struct fm_result *r, fm_pool *pool)
 {
-    if (r->fd >= 0)
-        fmi_sys_eventfd_ring(r->fd);
-    atomic_store(&r->stage, FMI_RESULT_READY); /* seq_cst: before the look; pairs with sleep_once */
+    /* seq_cst: before the looks at the descriptor and at sleepers; pairs with install and sleep_once */
+    atomic_store(&r->stage, FMI_RESULT_READY);
+    int fd = atomic_load(&r->fd);
+    if (fd >= 0)
+        fmi_sys_eventfd_ring(fd);
+    /* release: pairs with fm_result_free */
+    atomic_store_explicit(&r->stage, FMI_RESULT_TOLD, memory_order_release);
     if (atomic_load(&pool->n_awaiting) != 0)
         fmi_park_wake(&pool->view.shm->done);
 }
@@ -186,11 +195,23 @@ void fmi_result_settle(struct fm_result *r)
         settle_held(r);
 }
 
+static _Thread_local const struct fm_result *calling_back; /* innermost */
+
 void fmi_result_call_back(struct fm_result *r)
 {
     fm_callback_fn *fn = r->code == 0 ? r->callback : r->error_callback;
+    const struct fm_result *outer = calling_back;
+    calling_back = r;
     if (fn != NULL)
         fn(r, r->callback_arg);
+    calling_back = outer;
+}
+
+/* Its callback would have to return before it may be freed, and this thread calls it, or is to. */
+static int is_awaiting_this_thread(const struct fm_result *r)
+{
+    return r == calling_back || (fmi_result_has_callback(r) && stage_of(r) < FMI_RESULT_READY &&
+                                 fmi_dispatcher_is_self(r->pool));
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
@@ -311,7 +332,9 @@ static int await(struct fm_result *r, int64_t timeout, int may_help)
         return 0;
     int rc = fmi_pool_hold(r->pool, r->serial);
     if (rc == 0) {
+        const fm_pool *outer = fmi_pool_set_mapping(r->pool); /* by what is called meanwhile */
         rc = await_held(r, timeout, may_help);
+        fmi_pool_set_mapping(outer);
         fmi_pool_leave(r->pool);
         return rc;
     }
@@ -382,6 +405,22 @@ int64_t fm_result_failures(fm_result *r, fm_failure *list, int64_t n)
     return r->report.n;
 }
 
+/* The first descriptor is that of the result. Returns which it is. */
+static int install(struct fm_result *r, int fd, int is_held)
+{
+    int first = -1;
+    /* seq_cst: before the look at the stage; pairs with publish */
+    if (!atomic_compare_exchange_strong(&r->fd, &first, fd)) {
+        close(fd);
+        return first;
+    }
+    if (atomic_load(&r->stage) >= FMI_RESULT_READY)
+        fmi_sys_eventfd_ring(fd);
+    else if (is_held && !fmi_result_has_callback(r))
+        fmi_dispatcher_watch(r->pool, r);
+    return fd;
+}
+
 int fm_result_fileno(fm_result *r)
 {
     int rc = check(r);
@@ -390,22 +429,16 @@ int fm_result_fileno(fm_result *r)
     int fd = fmi_sys_eventfd();
     if (fd < 0)
         return fmi_error(fd, "eventfd: %s (see ulimit -n)", fm_strerror(fd));
-    rc = stage_of(r) >= FMI_RESULT_SETTLED ? -EINVAL : fmi_pool_hold(r->pool, r->serial);
-    int is_held = rc == 0;
+    /* not held: it is ready, or whoever destroys the pool makes it so now */
+    int is_held = stage_of(r) < FMI_RESULT_READY && fmi_pool_hold(r->pool, r->serial) == 0;
     rc = is_held ? fmi_dispatcher_start(r->pool) : 0;
-    if (rc == 0 && is_held && fmi_result_hold(r)) {
-        r->fd = fd;
-        release(r);
-        fmi_dispatcher_watch(r->pool, r);
-    } else if (rc == 0) {
-        r->fd = fd;
-        fmi_sys_eventfd_ring(fd); /* it is ready, or in its callback */
-    } else {
+    if (rc == 0)
+        rc = install(r, fd, is_held);
+    else
         close(fd);
-    }
     if (is_held)
         fmi_pool_leave(r->pool);
-    return rc != 0 ? rc : fd;
+    return rc;
 }
 
 /* ---- calling off -------------------------------------------------------------------------------- */
@@ -414,15 +447,17 @@ static void kill_workers_of(const struct fmi_mapping *m)
 {
     fm_pool *pool = m->pool;
     const struct fmi_range_shm *lines = m->ranges.lines;
+    const struct fmi_progress_shm *progress = fmi_mapping_progress(m);
     for (int rank = 0; rank < pool->view.n_ranks && pool->has_crew; rank++)
         if (atomic_load(&lines[rank].inside) == m->ticket)
-            fmi_crew_end_worker(&pool->crew, rank);
+            fmi_crew_end_worker(&pool->crew, rank, atomic_load(&progress[rank].calling));
 }
 
 /* It is held, so its slot is its own. */
 static void call_off(struct fm_result *r, unsigned flags)
 {
     if (r->slot != NULL) {
+        r->is_called_off = 1;
         if (!fmi_task_drop(r->slot) && flags & FM_CANCEL_KILL)
             fmi_task_kill(r->pool, r->slot);
         return;
@@ -439,9 +474,10 @@ int fm_result_cancel(fm_result *r, unsigned flags)
         rc = fmi_error(-EINVAL, "unknown flags 0x%x", flags & ~FM_CANCEL_KILL);
     if (rc != 0 || stage_of(r) >= FMI_RESULT_SETTLED || fmi_pool_hold(r->pool, r->serial) != 0)
         return rc; /* or the pool has ended, and it with it */
-    if (fmi_result_hold(r)) {
+    if (!fmi_result_is_over(r) && fmi_result_hold(r)) {
         call_off(r, flags);
         release(r);
+        fmi_dispatcher_look_at_all(r->pool);
         fmi_park_wake(&r->pool->view.shm->done); /* who waits for a task that will not begin */
     }
     fmi_pool_leave(r->pool);
@@ -466,12 +502,15 @@ int fm_result_free(fm_result *r)
     if (r == NULL)
         return 0;
     int rc = check(r);
-    if (rc == 0 && stage_of(r) == FMI_RESULT_SETTLED && fmi_dispatcher_is_self(r->pool))
-        rc = fmi_error(-EDEADLK, "called by the callback of this result");
+    if (rc == 0 && is_awaiting_this_thread(r))
+        rc = fmi_error(-EDEADLK, "called by a callback, and that of this result is yet to return");
     if (rc != 0)
         return rc;
-    while (await(r, is_ready(r) ? FM_NOWAIT : KILL_AGAIN_NS, 0) == -ETIMEDOUT)
+    for (int64_t patience = FM_NOWAIT; await(r, patience, 0) == -ETIMEDOUT;
+         patience = KILL_AGAIN_NS)
         (void)fm_result_cancel(r, FM_CANCEL_KILL);
+    while (stage_of(r) == FMI_RESULT_READY)
+        sched_yield(); /* its descriptor is being made readable */
     unwatch(r);
     fmi_result_delete(r);
     return 0;
@@ -497,8 +536,8 @@ void fmi_results_reap(fm_pool *pool)
         struct fm_result *r = hold_map(pool, slot);
         if (r == NULL)
             continue;
-        if (!fmi_result_has_callback(r) && fmi_mapping_is_done(&r->map->mapping) != 0)
-            settle_held(r);
+        if (fmi_mapping_is_done(&r->map->mapping) != 0)
+            settle_held(r); /* also for the dispatcher, which may be waiting for a slot itself */
         else
             release(r);
     }

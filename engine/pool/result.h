@@ -7,9 +7,9 @@
  *
  *   IN_FLIGHT --some thread--> HELD --> IN_FLIGHT      it is asked to end, or gets its descriptor
  *                              HELD --> SETTLED        it is over, or can never be: the code is known
- *   SETTLED --> READY                                  at once, or when its callbacks have returned
+ *   SETTLED --> READY --> TOLD                         at once, or when its callbacks have returned; and its descriptor is readable
  *
- * Whoever holds it has it alone. Without callbacks any thread settles it that finds it over; with them the dispatcher. From READY on it may be freed
+ * Whoever holds it has it alone. Without callbacks any thread settles it that finds it over; with them the dispatcher, or who needs the slot of a map. From TOLD on it may be freed
  * by another thread, so nothing is touched after that is stored.
  */
 
@@ -22,7 +22,8 @@ enum {
     FMI_RESULT_IN_FLIGHT = 1,
     FMI_RESULT_HELD = 2,
     FMI_RESULT_SETTLED = 3,
-    FMI_RESULT_READY = 4
+    FMI_RESULT_READY = 4,
+    FMI_RESULT_TOLD = 5
 };
 
 struct fmi_async_map { /* a map whose caller has gone on */
@@ -47,11 +48,12 @@ struct fm_result {
     struct fmi_more_shm *more; /* block of the task, or NULL */
     char *elsewhere;           /* in it: the result; NULL: it is in the record */
     const void *data;          /* the result, once settled well */
+    int is_called_off;         /* who holds it */
     struct fmi_report report;
 
     fm_callback_fn *callback, *error_callback;
     void *callback_arg;
-    int fd;                   /* eventfd; -1: nobody asked for one */
+    _Atomic int fd;           /* eventfd; -1: nobody asked for one */
     int is_forgotten;         /* nobody but the dispatcher has it */
     _Atomic int is_watched;   /* it stands in the dispatcher's list, and may not be freed */
     struct fm_result *next;   /* in that list, or of those that are free */
@@ -78,11 +80,11 @@ int fmi_result_is_over(struct fm_result *r);
 int fmi_result_hold(struct fm_result *r);
 /* IN_FLIGHT -> SETTLED, if it is over; without callbacks READY. On a pool that is held. */
 void fmi_result_settle(struct fm_result *r);
-/* SETTLED -> READY: after that it may be gone. Wakes who waits. */
+/* SETTLED -> READY -> TOLD: after that it may be gone. Wakes who waits. */
 void fmi_result_publish(struct fm_result *r, fm_pool *pool);
 /* Calls what is to be called. */
 void fmi_result_call_back(struct fm_result *r);
-/* Frees one that is READY, or of which nothing has begun. */
+/* Frees one that is TOLD, or of which nothing has begun. */
 void fmi_result_delete(struct fm_result *r);
 
 /* When the pool ends, after its workers: settles all that is in flight. */

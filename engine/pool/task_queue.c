@@ -237,7 +237,7 @@ void fmi_task_kill(fm_pool *pool, const struct fmi_task_slot *slot)
     uint64_t word = atomic_load(&slot->task->word);
     int rank = fmi_task_rank(word);
     if (fmi_task_state(word) == FMI_TASK_TAKEN && rank < pool->view.n_ranks && pool->has_crew)
-        fmi_crew_end_worker(&pool->crew, rank);
+        fmi_crew_end_worker(&pool->crew, rank, atomic_load(&slot->task->calling));
 }
 
 int fmi_task_may_have_begun(const fm_pool *pool, const struct fmi_task_slot *slot)

@@ -228,10 +228,9 @@ void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns)
     fmi_sys_eventfd_ring(crew->bell);
 }
 
-void fmi_crew_end_worker(struct fmi_crew *crew, int rank)
+void fmi_crew_end_worker(struct fmi_crew *crew, int rank, uint32_t starts)
 {
-    struct fmi_worker_shm *worker = &crew->plan.shm->workers[rank];
-    atomic_store(&worker->unwanted, atomic_load(&worker->starts));
+    atomic_store(&crew->plan.shm->workers[rank].unwanted, starts);
     fmi_sys_eventfd_ring(crew->bell);
 }
 

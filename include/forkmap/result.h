@@ -252,7 +252,7 @@ FM_API int64_t fm_result_failures(fm_result *result, fm_failure *list, int64_t n
  * Frees a result. What has not ended is cancelled with FM_CANCEL_KILL first, and waited for, as no more of it may
  * touch memory then; give NULL for the result of what is to go on unwatched.
  * @param result  a result; NULL is ignored
- * @return 0; FM_EFORKED in a forked child; `-EDEADLK` from its own callback
+ * @return 0; FM_EFORKED in a forked child; `-EDEADLK` from its own callback, or from another one if its own is yet to be called
  * State after an error: as it was.
  * Undefined: using it afterwards, also in another thread.
  * Blocks / thread-safety: until the worker that had it has been killed, or a callback of it has returned; else never.

@@ -6,6 +6,7 @@ fm_item_fn scale;
 fm_item_fn *scale_hidden(void);
 fm_chunk_fn scale_chunk;
 fm_combine_fn add_modulo;
+fm_task_fn scale_task;
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -30,6 +31,11 @@ EXPORTED int add_modulo(void *into, const void *from, void *arg)
     (void)arg;
     *(int64_t *)into = (*(int64_t *)into + *(const int64_t *)from) % (1000 + FACTOR);
     return 0;
+}
+
+EXPORTED int scale_task(const void *arg, void *result)
+{
+    return scale(arg, result, NULL);
 }
 
 static int n_calls; /* private to each process */
