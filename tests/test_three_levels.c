@@ -294,19 +294,20 @@ static void test_three_levels_on_one_core_have_one_worker_each(void **state)
     check_budget(&run, 3);
 }
 
-/* It wins over what the worker's own mask says. */
-static void test_three_levels_with_forkmap_workers_set_have_so_many_in_each_pool(void **state)
+/* It is for the whole: what a worker may use is a part of that. */
+static void test_three_levels_with_forkmap_workers_set_have_so_many_in_all(void **state)
 {
     (void)state;
     assert_int_equal(setenv("FORKMAP_WORKERS", "2", 1), 0);
     const struct run run = run_levels(0);
     forget_workers_variable();
-    for (int level = 0; level < LEVELS; level++)
-        assert_int_equal(run.levels[level].max_workers, 2);
-    assert_in_range(run.max_processes, 1, 2 + 4 + 8);
+    assert_int_equal(run.levels[0].max_workers, 2);
+    for (int level = 1; level < LEVELS; level++)
+        assert_int_equal(run.levels[level].max_workers, 1);
+    assert_in_range(run.max_processes, 1, 2 + 2 + 2);
 }
 
 T_MAIN(T_EACH_METHOD(test_three_levels_of_pools_give_the_results_of_loops),
        T_EACH_METHOD(test_three_levels_with_inline_maps_give_the_results_of_loops),
        T_TEST(test_three_levels_on_one_core_have_one_worker_each),
-       T_TEST(test_three_levels_with_forkmap_workers_set_have_so_many_in_each_pool))
+       T_TEST(test_three_levels_with_forkmap_workers_set_have_so_many_in_all))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How many workers this process may have, and who said so. */
 #include "cgroup.h"
+#include "crew.h"
 #include "error.h"
 #include "memory.h"
 #include "topo.h"
@@ -74,13 +75,15 @@ static int read_variables(const struct variables *v)
     return 0;
 }
 
+/* What the variable says is for the whole: in a worker, whose own cores are a part, it makes them no more. */
 static void choose_winner(fm_budget *b)
 {
     b->winner = FM_BUDGET_AFFINITY;
     for (int source = 1; source < FM_BUDGET_FORKMAP; source++)
         if (b->by_source[source] > 0 && b->by_source[source] < b->by_source[b->winner])
             b->winner = source;
-    if (b->by_source[FM_BUDGET_FORKMAP] > 0)
+    int forkmap = b->by_source[FM_BUDGET_FORKMAP];
+    if (forkmap > 0 && (fmi_worker_self() == NULL || forkmap < b->by_source[b->winner]))
         b->winner = FM_BUDGET_FORKMAP;
     int cores = b->by_source[b->winner];
     b->cores = cores < FM_MAX_WORKERS ? cores : FM_MAX_WORKERS; /* no pool can have more */

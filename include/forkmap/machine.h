@@ -31,8 +31,9 @@ enum fm_budget_source {
     FM_BUDGET_PBS = 4,      /**< PBS_NCPUS, else PBS_NUM_PPN, NCPUS */
     FM_BUDGET_SGE = 5,      /**< NSLOTS */
     FM_BUDGET_LSF = 6,      /**< LSB_DJOB_NUMPROC */
-    FM_BUDGET_FORKMAP = 7,  /**< FORKMAP_WORKERS: wins over all others when set */
-    FM_BUDGET_SOURCES = 7   /**< how many sources there are */
+    FM_BUDGET_FORKMAP =
+        7, /**< FORKMAP_WORKERS: wins over all others when set; inside a worker only if it is less */
+    FM_BUDGET_SOURCES = 7 /**< how many sources there are */
 };
 
 /** How many cores a process may use, and why. */
