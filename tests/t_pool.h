@@ -69,4 +69,32 @@ static inline void t_sleep_ms(int ms)
     nanosleep(&t, NULL);
 }
 
+/* With FM_POOL_OPTS(...). */
+static inline fm_pool *t_open_with(const fm_pool_opts *opts)
+{
+    fm_pool *pool;
+    t_expect(fm_pool_open(&pool, opts), 0);
+    return pool;
+}
+
+/* In order: what runs is finished, workers run their finalizers. */
+static inline void t_close_and_destroy(fm_pool *pool)
+{
+    t_expect(fm_pool_close(pool), 0);
+    t_expect(fm_pool_join(pool, FM_SECONDS(30)), 0);
+    t_destroy(pool);
+}
+
+static inline fm_pool_counters t_counters(fm_pool *pool)
+{
+    fm_pool_counters counters;
+    t_expect(fm_pool_stats(pool, &counters), 0);
+    return counters;
+}
+
+static inline int64_t *t_i64(fm_array *a)
+{
+    return fm_array_data(a);
+}
+
 #endif

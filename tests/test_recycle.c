@@ -20,32 +20,6 @@
 
 enum { N = 500, MAX_PIDS = 2048 };
 
-static int64_t *numbers(fm_array *a)
-{
-    return fm_array_data(a);
-}
-
-static fm_pool *open_pool(const fm_pool_opts *opts)
-{
-    fm_pool *pool;
-    t_expect(fm_pool_open(&pool, opts), 0);
-    return pool;
-}
-
-static fm_pool_counters counters_of(fm_pool *pool)
-{
-    fm_pool_counters counters;
-    t_expect(fm_pool_stats(pool, &counters), 0);
-    return counters;
-}
-
-static void close_pool(fm_pool *pool)
-{
-    t_expect(fm_pool_close(pool), 0);
-    t_expect(fm_pool_join(pool, FM_SECONDS(30)), 0);
-    t_destroy(pool);
-}
-
 static int tell_pid(const void *item, void *result, void *arg)
 {
     (void)item;
@@ -98,14 +72,14 @@ static int most_of_one(const int64_t *pids, int n, int *n_processes)
 
 static void check_limit(const fm_pool_opts *opts, const fm_map_opts *map, int most)
 {
-    fm_pool *pool = open_pool(opts);
+    fm_pool *pool = t_open_with(opts);
     fm_array *out = t_vector(FM_I64, N);
     int n_processes;
     t_expect(fm_pool_map_range(pool, tell_pid, 0, N, out, map), 0);
-    assert_in_range(most_of_one(numbers(out), N, &n_processes), 1, most);
+    assert_in_range(most_of_one(t_i64(out), N, &n_processes), 1, most);
     assert_true(n_processes > 2);
-    assert_int_equal(counters_of(pool).deaths, 0);
-    close_pool(pool);
+    assert_int_equal(t_counters(pool).deaths, 0);
+    t_close_and_destroy(pool);
     fm_array_destroy(out);
 }
 
@@ -135,11 +109,11 @@ static void test_recycle_leaves_a_caller_that_works_alone(void **state)
     (void)state;
     check_limit(FM_POOL_OPTS(.workers = 3, .max_tasks_per_worker = 2, .caller = FM_CALLER_WORKS),
                 FM_MAP_OPTS(.chunk = 1, .schedule = FM_SCHEDULE_STATIC), 2);
-    fm_pool *pool =
-        open_pool(FM_POOL_OPTS(.workers = 3, .max_tasks_per_worker = 2, .caller = FM_CALLER_ONLY));
+    fm_pool *pool = t_open_with(
+        FM_POOL_OPTS(.workers = 3, .max_tasks_per_worker = 2, .caller = FM_CALLER_ONLY));
     fm_array *out = t_vector(FM_I64, N);
     t_expect(fm_pool_map_range(pool, tell_pid, 0, N, out, NULL), 0);
-    assert_int_equal(numbers(out)[N - 1], getpid());
+    assert_int_equal(t_i64(out)[N - 1], getpid());
     t_destroy(pool);
     fm_array_destroy(out);
 }
@@ -147,17 +121,17 @@ static void test_recycle_leaves_a_caller_that_works_alone(void **state)
 static void test_recycle_counts_on_from_map_to_map(void **state)
 {
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1, .max_tasks_per_worker = 3));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 1, .max_tasks_per_worker = 3));
     fm_array *out = t_vector(FM_I64, 1);
     int64_t pids[60];
     int n_processes;
     for (int i = 0; i < 60; i++) {
         t_expect(fm_pool_map_range(pool, tell_pid, i, i + 1, out, NULL), 0);
-        pids[i] = numbers(out)[0];
+        pids[i] = t_i64(out)[0];
     }
     assert_int_equal(most_of_one(pids, 60, &n_processes), 3);
     assert_int_equal(n_processes, 20);
-    fm_pool_counters counters = counters_of(pool);
+    fm_pool_counters counters = t_counters(pool);
     assert_int_equal(counters.deaths, 0);
     assert_in_range(counters.recycled, 19, 20);
     t_destroy(pool);
@@ -180,7 +154,7 @@ static void check_rounds(fm_pool *pool, int n_rounds)
                                          .schedule = round % 4 == 3 ? FM_SCHEDULE_STATIC : 0)),
                  0);
     for (int64_t i = 0; i < N; i++)
-        assert_int_equal(numbers(a)[i], i + 7 * n_rounds);
+        assert_int_equal(t_i64(a)[i], i + 7 * n_rounds);
     fm_array_destroy(a);
 }
 
@@ -189,9 +163,9 @@ static void test_recycle_in_maps_in_place_changes_no_result(void **state)
     (void)state;
     for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
         fm_pool *pool =
-            open_pool(FM_POOL_OPTS(.workers = 3, .max_tasks_per_worker = 5, .caller = caller));
+            t_open_with(FM_POOL_OPTS(.workers = 3, .max_tasks_per_worker = 5, .caller = caller));
         check_rounds(pool, 20);
-        assert_true(counters_of(pool).recycled > 0);
+        assert_true(t_counters(pool).recycled > 0);
         t_destroy(pool);
     }
 }
@@ -204,7 +178,7 @@ static void *map_many_times(void *pool)
     for (int round = 0; round < 25 && rc == 0; round++) {
         rc = fm_pool_map_range(pool, twice, 0, n, out, FM_MAP_OPTS(.chunk = 1));
         for (int64_t i = 0; i < n && rc == 0; i++)
-            rc = numbers(out)[i] == 2 * i ? 0 : 1;
+            rc = t_i64(out)[i] == 2 * i ? 0 : 1;
     }
     fm_array_destroy(out);
     return (void *)(intptr_t)rc;
@@ -215,7 +189,7 @@ static void test_recycle_between_maps_of_several_threads_changes_no_result(void 
     enum { N_THREADS = 4 };
     pthread_t threads[N_THREADS];
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 4));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 4));
     for (int k = 0; k < N_THREADS; k++)
         assert_int_equal(pthread_create(&threads[k], NULL, map_many_times, pool), 0);
     for (int k = 0; k < N_THREADS; k++) {
@@ -223,8 +197,8 @@ static void test_recycle_between_maps_of_several_threads_changes_no_result(void 
         pthread_join(threads[k], &rc);
         assert_null(rc);
     }
-    assert_int_equal(counters_of(pool).deaths, 0);
-    close_pool(pool);
+    assert_int_equal(t_counters(pool).deaths, 0);
+    t_close_and_destroy(pool);
 }
 
 static int crash_at_77(const void *item, void *result, void *arg)
@@ -238,7 +212,7 @@ static void test_recycle_blames_the_item_that_crashes_and_no_other(void **state)
 {
     fm_failure failure;
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 2));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 2));
     fm_array *out = t_vector(FM_I64, N);
     t_expect(fm_pool_map_range(pool, crash_at_77, 0, N, out,
                                FM_MAP_OPTS(.chunk = 3, .on_error = FM_ON_ERROR_CONTINUE)),
@@ -248,8 +222,8 @@ static void test_recycle_blames_the_item_that_crashes_and_no_other(void **state)
     assert_int_equal(failure.attempt, 1);
     for (int64_t i = 0; i < N; i++)
         if (i != 77)
-            assert_int_equal(numbers(out)[i], 2 * i);
-    assert_int_equal(counters_of(pool).deaths, 1);
+            assert_int_equal(t_i64(out)[i], 2 * i);
+    assert_int_equal(t_counters(pool).deaths, 1);
     t_destroy(pool);
     fm_array_destroy(out);
 }
@@ -257,9 +231,9 @@ static void test_recycle_blames_the_item_that_crashes_and_no_other(void **state)
 static double sum_with(const fm_pool_opts *opts, fm_array *in)
 {
     double sum = 0;
-    fm_pool *pool = open_pool(opts);
+    fm_pool *pool = t_open_with(opts);
     t_expect(fm_pool_reduce(pool, in, FM_SUM, &sum, sizeof sum, NULL), 0);
-    assert_true(opts->max_tasks_per_worker == 0 || counters_of(pool).recycled > 0);
+    assert_true(opts->max_tasks_per_worker == 0 || t_counters(pool).recycled > 0);
     t_destroy(pool);
     return sum;
 }
@@ -289,7 +263,7 @@ static void test_recycle_ends_the_item_that_passes_its_limit_and_no_other(void *
 {
     fm_failure failure;
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 2));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 2, .max_tasks_per_worker = 2));
     fm_array *out = t_vector(FM_I64, N);
     t_expect(fm_pool_map_range(pool, hang_at_77, 0, N, out,
                                FM_MAP_OPTS(.chunk = 5, .on_error = FM_ON_ERROR_CONTINUE,
@@ -299,7 +273,7 @@ static void test_recycle_ends_the_item_that_passes_its_limit_and_no_other(void *
     assert_int_equal(failure.item, 77);
     for (int64_t i = 0; i < N; i++)
         if (i != 77)
-            assert_int_equal(numbers(out)[i], 2 * i);
+            assert_int_equal(t_i64(out)[i], 2 * i);
     t_destroy(pool);
     fm_array_destroy(out);
 }
@@ -319,11 +293,11 @@ static int fork_a_sleeper(const void *item, void *result, void *arg)
 static void test_recycle_ends_what_the_old_one_forked(void **state)
 {
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1, .max_tasks_per_worker = 1));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 1, .max_tasks_per_worker = 1));
     fm_array *out = t_vector(FM_I64, 3);
     t_expect(fm_pool_map_range(pool, fork_a_sleeper, 0, 3, out, FM_MAP_OPTS(.chunk = 1)), 0);
     for (int i = 0; i < 3; i++)
-        while (kill((pid_t)numbers(out)[i], 0) == 0)
+        while (kill((pid_t)t_i64(out)[i], 0) == 0)
             t_sleep_ms(1);
     t_destroy(pool);
     fm_array_destroy(out);
@@ -358,9 +332,9 @@ static int leak(const void *item, void *result, void *arg)
 static int64_t bytes_after_a_leak(void)
 {
     fm_array *out = t_vector(FM_I64, 1);
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 1));
     t_expect(fm_pool_map_range(pool, leak, 0, 1, out, NULL), 0);
-    int64_t bytes = numbers(out)[0];
+    int64_t bytes = t_i64(out)[0];
     t_destroy(pool);
     fm_array_destroy(out);
     return bytes;
@@ -372,11 +346,11 @@ static void test_recycle_worker_that_has_grown_too_large_is_replaced(void **stat
     (void)state;
     fm_array *out = t_vector(FM_I64, N_ITEMS);
     int64_t limit = bytes_after_a_leak() + (N_LEAKS - 1) * (int64_t)LEAK_BYTES;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 2, .max_worker_bytes = (size_t)limit));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 2, .max_worker_bytes = (size_t)limit));
     t_expect(fm_pool_map_range(pool, leak, 0, N_ITEMS, out, FM_MAP_OPTS(.chunk = 1)), 0);
     for (int i = 0; i < N_ITEMS; i++)
-        assert_in_range(numbers(out)[i], LEAK_BYTES, limit + 2 * (int64_t)LEAK_BYTES);
-    fm_pool_counters counters = counters_of(pool);
+        assert_in_range(t_i64(out)[i], LEAK_BYTES, limit + 2 * (int64_t)LEAK_BYTES);
+    fm_pool_counters counters = t_counters(pool);
     assert_true(counters.recycled >= 2);
     assert_int_equal(counters.deaths, 0);
     t_destroy(pool);
@@ -394,9 +368,9 @@ static void test_recycle_worker_that_sleeps_after_its_last_chunk_gives_its_memor
 {
     (void)state;
     int64_t limit = bytes_after_a_leak() + 2 * (int64_t)LEAK_BYTES;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1, .max_worker_bytes = (size_t)limit));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 1, .max_worker_bytes = (size_t)limit));
     t_expect(fm_pool_map_range(pool, leak_much, 0, 2, NULL, FM_MAP_OPTS(.chunk = 1)), 0);
-    while (counters_of(pool).recycled == 0)
+    while (t_counters(pool).recycled == 0)
         t_sleep_ms(1);
     t_destroy(pool);
 }
@@ -457,10 +431,10 @@ static void test_recycle_successor_is_initialized_before_the_old_one_ends(void *
     (void)state;
     struct events *events = new_events(&memory);
     fm_pool *pool =
-        open_pool(FM_POOL_OPTS(.workers = N_RANKS, .max_tasks_per_worker = 5, .initializer = begin,
-                               .finalizer = end, .init_arg = events));
+        t_open_with(FM_POOL_OPTS(.workers = N_RANKS, .max_tasks_per_worker = 5,
+                                 .initializer = begin, .finalizer = end, .init_arg = events));
     check_rounds(pool, 4);
-    close_pool(pool);
+    t_close_and_destroy(pool);
     int n_alive[N_RANKS] = {0}, n_ended = 0;
     for (int i = 0; i < atomic_load(&events->n); i++) {
         int rank = events->list[i].rank, is_end = events->list[i].is_end;
@@ -480,8 +454,8 @@ static void test_recycle_ends_when_the_initializer_fails_for_good(void **state)
     struct events *events = new_events(&memory);
     events->failing_run = 3;
     events->last_run = 1 << 30;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = N_RANKS, .max_tasks_per_worker = 5,
-                                           .initializer = begin, .init_arg = events));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = N_RANKS, .max_tasks_per_worker = 5,
+                                             .initializer = begin, .init_arg = events));
     t_expect(fm_pool_map_range(pool, do_nothing, 0, 100000, NULL,
                                FM_MAP_OPTS(.chunk = 1, .schedule = FM_SCHEDULE_STATIC)),
              FM_EBROKEN);
@@ -498,12 +472,12 @@ static void check_failing_standby(int n_failing, int kills)
     events->last_run = 3 + n_failing - 1;
     events->kills = kills;
     fm_pool *pool =
-        open_pool(FM_POOL_OPTS(.workers = N_RANKS, .max_tasks_per_worker = 5, .initializer = begin,
-                               .finalizer = end, .init_arg = events));
+        t_open_with(FM_POOL_OPTS(.workers = N_RANKS, .max_tasks_per_worker = 5,
+                                 .initializer = begin, .finalizer = end, .init_arg = events));
     while (atomic_load(&events->n_begun[0]) <= events->last_run)
         check_rounds(pool, 2);
-    assert_int_equal(counters_of(pool).deaths, n_failing);
-    close_pool(pool);
+    assert_int_equal(t_counters(pool).deaths, n_failing);
+    t_close_and_destroy(pool);
     fm_array_destroy(memory);
 }
 
@@ -531,13 +505,13 @@ static int kill_itself(int rank, void *arg)
 static void test_recycle_goes_on_when_the_old_one_is_killed_in_its_finalizer(void **state)
 {
     (void)state;
-    fm_pool *pool = open_pool(
+    fm_pool *pool = t_open_with(
         FM_POOL_OPTS(.workers = N_RANKS, .max_tasks_per_worker = 5, .finalizer = kill_itself));
     check_rounds(pool, 10);
-    fm_pool_counters counters = counters_of(pool);
+    fm_pool_counters counters = t_counters(pool);
     assert_true(counters.deaths > 0);
     assert_int_equal(counters.recycled, 0); /* none ended in order */
-    close_pool(pool);
+    t_close_and_destroy(pool);
 }
 
 /* ---- the warden ---------------------------------------------------------------------------------- */
@@ -576,14 +550,14 @@ static void kill_at(const char *point)
     static const int passages[] = {1, 2, 7};
     for (size_t i = 0; i < T_N_OF(passages); i++) {
         assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0); /* the page must be there before the fork */
-        fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 3, .max_tasks_per_worker = 3));
+        fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 3, .max_tasks_per_worker = 3));
         fmi_fault_spare_this_process();
         assert_int_equal(fmi_fault_arm(point, passages[i], 1), 0);
         for (int round = 0; round < 3; round++)
             check_rounds(pool, 4);
         assert_true(fmi_fault_passages() >= passages[i]);
-        assert_true(counters_of(pool).deaths >= 1);
-        close_pool(pool);
+        assert_true(t_counters(pool).deaths >= 1);
+        t_close_and_destroy(pool);
         fmi_fault_arm(NULL, 0, 0);
     }
 }

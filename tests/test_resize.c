@@ -16,32 +16,6 @@
 
 enum { N = 60, MOST = 4 };
 
-static int64_t *numbers(fm_array *a)
-{
-    return fm_array_data(a);
-}
-
-static fm_pool *open_pool(const fm_pool_opts *opts)
-{
-    fm_pool *pool;
-    t_expect(fm_pool_open(&pool, opts), 0);
-    return pool;
-}
-
-static uint64_t deaths_of(fm_pool *pool)
-{
-    fm_pool_counters counters;
-    t_expect(fm_pool_stats(pool, &counters), 0);
-    return counters.deaths;
-}
-
-static void close_pool(fm_pool *pool)
-{
-    t_expect(fm_pool_close(pool), 0);
-    t_expect(fm_pool_join(pool, FM_SECONDS(30)), 0);
-    t_destroy(pool);
-}
-
 static int tell_rank(const void *item, void *result, void *arg)
 {
     (void)item;
@@ -59,10 +33,10 @@ static void check_ranks(fm_pool *pool, int n)
         fm_pool_map_range(pool, tell_rank, 0, N, out, FM_MAP_OPTS(.schedule = FM_SCHEDULE_STATIC)),
         0);
     for (int i = 0; i < N; i++)
-        assert_int_equal(numbers(out)[i], i / (N / n));
+        assert_int_equal(t_i64(out)[i], i / (N / n));
     t_expect(fm_pool_map_range(pool, tell_rank, 0, N, out, FM_MAP_OPTS(.chunk = 1)), 0);
     for (int i = 0; i < N; i++)
-        assert_in_range(numbers(out)[i], 0, n - 1);
+        assert_in_range(t_i64(out)[i], 0, n - 1);
     fm_array_destroy(out);
 }
 
@@ -127,8 +101,8 @@ static void test_resize_changes_who_takes_part_in_maps(void **state)
     fm_array *memory;
     (void)state;
     struct counts *counts = new_counts(&memory);
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1, .max_workers = 3, .initializer = begin,
-                                           .finalizer = end, .init_arg = counts));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 1, .max_workers = 3, .initializer = begin,
+                                             .finalizer = end, .init_arg = counts));
     check_ranks(pool, 1);
     t_expect(fm_pool_resize(pool, 3), 0);
     assert_int_equal(atomic_load(&counts->n_begun), 3);
@@ -142,8 +116,8 @@ static void test_resize_changes_who_takes_part_in_maps(void **state)
     t_expect(fm_pool_resize(pool, 2), 0);
     t_expect(fm_pool_resize(pool, 2), 0);
     check_ranks(pool, 2);
-    assert_int_equal(deaths_of(pool), 0);
-    close_pool(pool);
+    assert_int_equal(t_counters(pool).deaths, 0);
+    t_close_and_destroy(pool);
     assert_int_equal(atomic_load(&counts->n_begun), 4);
     assert_int_equal(atomic_load(&counts->n_ended), 4);
     fm_array_destroy(memory);
@@ -153,7 +127,7 @@ static void test_resize_of_a_caller_that_works_goes_down_to_the_caller_alone(voi
 {
     (void)state;
     fm_pool *pool =
-        open_pool(FM_POOL_OPTS(.workers = 1, .max_workers = 3, .caller = FM_CALLER_WORKS));
+        t_open_with(FM_POOL_OPTS(.workers = 1, .max_workers = 3, .caller = FM_CALLER_WORKS));
     check_ranks(pool, 1);
     for (int round = 0; round < 5; round++) {
         t_expect(fm_pool_resize(pool, 3), 0);
@@ -163,14 +137,14 @@ static void test_resize_of_a_caller_that_works_goes_down_to_the_caller_alone(voi
         t_expect(fm_pool_resize(pool, 1), 0);
         check_ranks(pool, 1);
     }
-    assert_int_equal(deaths_of(pool), 0);
-    close_pool(pool);
+    assert_int_equal(t_counters(pool).deaths, 0);
+    t_close_and_destroy(pool);
 }
 
 static void test_resize_to_and_fro_loses_no_worker(void **state)
 {
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 3));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 3));
     for (int round = 0; round < 50; round++) {
         t_expect(fm_pool_resize(pool, 1), 0);
         if (round % 2 == 0)
@@ -180,14 +154,14 @@ static void test_resize_to_and_fro_loses_no_worker(void **state)
             check_ranks(pool, 3);
     }
     check_ranks(pool, 3);
-    assert_int_equal(deaths_of(pool), 0);
-    close_pool(pool);
+    assert_int_equal(t_counters(pool).deaths, 0);
+    t_close_and_destroy(pool);
 }
 
 static void test_resize_workers_that_sleep_leave_without_a_map(void **state)
 {
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 3));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 3));
     int second = pid_of(pool, 1), third = pid_of(pool, 2);
     t_sleep_ms(50);
     t_expect(fm_pool_resize(pool, 1), 0);
@@ -211,7 +185,7 @@ static void test_resize_refuses_numbers_and_pools_that_it_cannot_have(void **sta
     t_expect(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 1, .max_workers = -1)), -EINVAL);
     t_expect(fm_pool_open(&pool, FM_POOL_OPTS(.max_workers = FM_MAX_WORKERS + 1)), -EINVAL);
     t_expect(fm_pool_resize(NULL, 1), -EINVAL);
-    pool = open_pool(FM_POOL_OPTS(.workers = 2));
+    pool = t_open_with(FM_POOL_OPTS(.workers = 2));
     t_expect(fm_pool_resize(pool, 0), -EINVAL);
     t_expect(fm_pool_resize(pool, -3), -EINVAL);
     t_expect(fm_pool_resize(pool, 3), -EINVAL);
@@ -221,7 +195,7 @@ static void test_resize_refuses_numbers_and_pools_that_it_cannot_have(void **sta
     t_expect(fm_pool_close(pool), 0);
     t_expect(fm_pool_resize(pool, 1), FM_ECLOSED);
     t_destroy(pool);
-    pool = open_pool(FM_POOL_OPTS(.caller = FM_CALLER_ONLY, .max_workers = 4));
+    pool = t_open_with(FM_POOL_OPTS(.caller = FM_CALLER_ONLY, .max_workers = 4));
     t_expect(fm_pool_resize(pool, 1), 0);
     t_expect(fm_pool_resize(pool, 2), -EINVAL);
     t_destroy(pool);
@@ -230,7 +204,7 @@ static void test_resize_refuses_numbers_and_pools_that_it_cannot_have(void **sta
 static void test_resize_open_has_no_more_workers_than_max_workers(void **state)
 {
     (void)state;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.max_workers = 1));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.max_workers = 1));
     assert_int_equal(fm_pool_workers(pool), 1);
     t_destroy(pool);
 }
@@ -241,7 +215,7 @@ static void check_failing(int way, int code)
 {
     fm_array *memory;
     struct counts *counts = new_counts(&memory);
-    fm_pool *pool = open_pool(
+    fm_pool *pool = t_open_with(
         FM_POOL_OPTS(.workers = 1, .max_workers = 3, .initializer = begin, .init_arg = counts,
                      .start_timeout = way == SLEEPS ? FM_MS(300) : FM_SECONDS(20)));
     counts->is_failing = 1;
@@ -254,7 +228,7 @@ static void check_failing(int way, int code)
     counts->is_failing = 0;
     t_expect(fm_pool_resize(pool, 3), 0);
     check_ranks(pool, 3);
-    close_pool(pool);
+    t_close_and_destroy(pool);
     fm_array_destroy(memory);
 }
 
@@ -353,7 +327,7 @@ static int shrink_in_a_map(const fm_progress *p, void *arg)
 static void check_shrinking(int kills)
 {
     (void)kills;
-    fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 3));
+    fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 3));
     fm_array *out = t_vector(FM_I64, N);
     struct shrinking s = {.pool = pool, .kills = kills};
     t_expect(fm_pool_map_range(pool, tell_rank_slowly, 0, N, out,
@@ -363,12 +337,12 @@ static void check_shrinking(int kills)
              0);
     assert_true(s.is_done);
     for (int i = 0; i < N; i++)
-        assert_int_equal(numbers(out)[i], i / (N / 3)); /* each share by its own rank */
-    assert_int_equal(deaths_of(pool), kills);
+        assert_int_equal(t_i64(out)[i], i / (N / 3)); /* each share by its own rank */
+    assert_int_equal(t_counters(pool).deaths, kills);
     check_ranks(pool, 1);
     t_expect(fm_pool_resize(pool, 3), 0);
     check_ranks(pool, 3);
-    close_pool(pool);
+    t_close_and_destroy(pool);
     fm_array_destroy(out);
 }
 
@@ -408,7 +382,7 @@ static void *map_until_over(void *arg)
             FM_MAP_OPTS(.schedule = round % 2 == 0 ? FM_SCHEDULE_STATIC : FM_SCHEDULE_DYNAMIC,
                         .chunk = 3));
         for (int64_t i = 0; i < n && rc == 0; i++)
-            rc = numbers(out)[i] == 2 * (round + i) ? 0 : 1;
+            rc = t_i64(out)[i] == 2 * (round + i) ? 0 : 1;
     }
     fm_array_destroy(out);
     if (rc != 0)
@@ -421,7 +395,7 @@ static void resize_beside_maps(const fm_pool_opts *opts, int n_rounds)
     enum { N_THREADS = 2 };
     pthread_t threads[N_THREADS];
     struct t_random random = t_random_begin();
-    struct busy busy = {.pool = open_pool(opts)};
+    struct busy busy = {.pool = t_open_with(opts)};
     for (int k = 0; k < N_THREADS; k++)
         assert_int_equal(pthread_create(&threads[k], NULL, map_until_over, &busy), 0);
     for (int round = 0; round < n_rounds; round++) {
@@ -432,8 +406,8 @@ static void resize_beside_maps(const fm_pool_opts *opts, int n_rounds)
     for (int k = 0; k < N_THREADS; k++)
         pthread_join(threads[k], NULL);
     assert_int_equal(atomic_load(&busy.rc), 0);
-    assert_int_equal(deaths_of(busy.pool), 0);
-    close_pool(busy.pool);
+    assert_int_equal(t_counters(busy.pool).deaths, 0);
+    t_close_and_destroy(busy.pool);
 }
 
 static void test_resize_beside_maps_of_other_threads_changes_no_result(void **state)
@@ -464,7 +438,7 @@ static void test_resize_in_two_threads_at_once_is_done_one_after_the_other(void 
 {
     pthread_t threads[2];
     (void)state;
-    struct busy busy = {.pool = open_pool(FM_POOL_OPTS(.workers = 2, .max_workers = MOST))};
+    struct busy busy = {.pool = t_open_with(FM_POOL_OPTS(.workers = 2, .max_workers = MOST))};
     for (int k = 0; k < 2; k++)
         assert_int_equal(pthread_create(&threads[k], NULL, resize_at_random, &busy), 0);
     for (int k = 0; k < 2; k++)
@@ -472,7 +446,7 @@ static void test_resize_in_two_threads_at_once_is_done_one_after_the_other(void 
     assert_int_equal(atomic_load(&busy.rc), 0);
     t_expect(fm_pool_resize(busy.pool, 3), 0);
     check_ranks(busy.pool, 3);
-    close_pool(busy.pool);
+    t_close_and_destroy(busy.pool);
 }
 
 /* ---- a kill before each transition --------------------------------------------------------------- */
@@ -484,7 +458,7 @@ static void kill_at(const char *point)
     static const int passages[] = {1, 2, 7};
     for (size_t i = 0; i < T_N_OF(passages); i++) {
         assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0); /* the page must be there before the fork */
-        fm_pool *pool = open_pool(FM_POOL_OPTS(.workers = 1, .max_workers = MOST));
+        fm_pool *pool = t_open_with(FM_POOL_OPTS(.workers = 1, .max_workers = MOST));
         fmi_fault_spare_this_process();
         assert_int_equal(fmi_fault_arm(point, passages[i], 1), 0);
         for (int round = 0; round < 10; round++) {
@@ -494,7 +468,7 @@ static void kill_at(const char *point)
             t_expect(rc, 0);
             check_ranks(pool, n);
         }
-        close_pool(pool);
+        t_close_and_destroy(pool);
         /* one that is wanted again before it has left passes fewer */
         assert_true(fmi_fault_passages() >= 1);
         fmi_fault_arm(NULL, 0, 0);

@@ -21,13 +21,6 @@ static fm_worker_counters of_worker(fm_pool *pool, int rank)
     return c;
 }
 
-static fm_pool_counters of_pool(fm_pool *pool)
-{
-    fm_pool_counters c;
-    t_expect(fm_pool_stats(pool, &c), 0);
-    return c;
-}
-
 static fm_worker_counters sum_of_workers(fm_pool *pool)
 {
     fm_worker_counters sum = {0};
@@ -157,7 +150,7 @@ static void test_stats_totals_are_the_sums_of_the_workers(void **state)
                  FM_ETASK);
         t_expect(fm_pool_close(pool), 0);
         t_expect(fm_pool_join(pool, FM_SECONDS(10)), 0); /* times stand still */
-        const fm_pool_counters total = of_pool(pool);
+        const fm_pool_counters total = t_counters(pool);
         const fm_worker_counters sum = sum_of_workers(pool);
         assert_int_equal(total.maps, 2);
         assert_int_equal(total.items, 2 * N);
@@ -189,8 +182,8 @@ static void test_stats_items_add_up_after_crashes_and_restarts_count(void **stat
         t_expect(fm_pool_map_range(pool, do_nothing, 0, N, NULL, NULL), 0);
         assert_int_equal(sum_of_workers(pool).items, N + i * N);
     }
-    assert_int_equal(of_pool(pool).deaths, N / 100);
-    assert_int_equal(of_pool(pool).restarts, N / 100);
+    assert_int_equal(t_counters(pool).deaths, N / 100);
+    assert_int_equal(t_counters(pool).restarts, N / 100);
     t_destroy(pool);
 }
 
@@ -244,7 +237,7 @@ static void test_stats_steals_are_counted_for_the_thief(void **state)
     const int thief = c[1].items > c[0].items;
     assert_int_equal(c[0].items + c[1].items, N);
     assert_true(c[thief].steals > 0);
-    assert_int_equal(of_pool(pool).steals, c[0].steals + c[1].steals);
+    assert_int_equal(t_counters(pool).steals, c[0].steals + c[1].steals);
     t_destroy(pool);
     fm_array_destroy(shared);
 }
@@ -270,17 +263,17 @@ static void test_stats_bytes_are_those_of_the_rows_read_and_written(void **state
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     uint64_t bytes = 0;
     t_expect(fm_pool_map_range(pool, do_nothing, 0, N, NULL, NULL), 0);
-    assert_int_equal(of_pool(pool).bytes, bytes);
+    assert_int_equal(t_counters(pool).bytes, bytes);
     t_expect(fm_pool_map_range(pool, do_nothing, 0, N, out, NULL), 0);
-    assert_int_equal(of_pool(pool).bytes, bytes += N * 8);
+    assert_int_equal(t_counters(pool).bytes, bytes += N * 8);
     t_expect(fm_pool_map(pool, do_nothing, points, NULL, NULL), 0);
-    assert_int_equal(of_pool(pool).bytes, bytes += N * 24);
+    assert_int_equal(t_counters(pool).bytes, bytes += N * 24);
     t_expect(fm_pool_map(pool, do_nothing, points, points, FM_MAP_OPTS(.flags = FM_IN_PLACE)), 0);
-    assert_int_equal(of_pool(pool).bytes, bytes += N * 48);
+    assert_int_equal(t_counters(pool).bytes, bytes += N * 48);
     t_expect(
         fm_pool_starmap(pool, do_nothing_with_columns, (fm_array *[]){points, one}, 2, out, NULL),
         0);
-    assert_int_equal(of_pool(pool).bytes, bytes += N * (24 + 4 + 8));
+    assert_int_equal(t_counters(pool).bytes, bytes += N * (24 + 4 + 8));
     t_destroy(pool);
     fm_array_destroy(points);
     fm_array_destroy(one);
@@ -368,9 +361,9 @@ static void test_stats_busy_grows_while_a_function_runs_and_idle_does_not(void *
 static void check_that_time_stands_still(fm_pool *pool)
 {
     t_expect(fm_pool_join(pool, FM_SECONDS(10)), 0);
-    const fm_pool_counters before = of_pool(pool);
+    const fm_pool_counters before = t_counters(pool);
     t_sleep_ms(2);
-    const fm_pool_counters after = of_pool(pool);
+    const fm_pool_counters after = t_counters(pool);
     assert_memory_equal(&before, &after, sizeof after);
     assert_int_equal(after.items, N);
     assert_true(after.busy_ns > 0);
@@ -464,7 +457,7 @@ static void test_stats_maps_inside_functions_count_for_nobody(void **state)
         t_expect(fm_pool_map_range(pool, map_inside, 0, 12, NULL,
                                    FM_MAP_OPTS(.arg = &pool, .arg_bytes = sizeof pool)),
                  0);
-        assert_int_equal(of_pool(pool).items, 12);
+        assert_int_equal(t_counters(pool).items, 12);
         t_destroy(pool);
     }
 }
