@@ -235,13 +235,13 @@ FM_API int fm_pool_close(fm_pool *pool);
 FM_API int fm_pool_terminate(fm_pool *pool);
 
 /**
- * Waits until every process of the pool has ended.
+ * Waits until every process of the pool has ended, and every callback has returned.
  * @param pool     a pool, closed or terminated
  * @param timeout  [ns], FM_FOREVER, FM_NOWAIT
  * @return 0; `-EBUSY` neither closed nor terminated; `-ETIMEDOUT`; `-EINVAL` no pool; `-EDEADLK` from a map on the same
  *         pool, by its callback or function; FM_EFORKED
  * State after an error: as it was; it may be joined again.
- * Blocks / thread-safety: until the processes have ended or the timeout; any thread.
+ * Blocks / thread-safety: until the processes have ended and the callbacks have returned, or the timeout; any thread.
  * Source: multiprocessing.Pool.join.
  */
 FM_API int fm_pool_join(fm_pool *pool, int64_t timeout);
