@@ -330,6 +330,8 @@ static int await(struct fm_result *r, int64_t timeout, int may_help)
 {
     if (is_ready(r))
         return 0;
+    if (timeout != FM_NOWAIT && is_awaiting_this_thread(r))
+        return fmi_error(-EDEADLK, "called by a callback, and that of this result is yet to come");
     int rc = fmi_pool_hold(r->pool, r->serial);
     if (rc == 0) {
         const fm_pool *outer = fmi_pool_set_mapping(r->pool); /* by what is called meanwhile */

@@ -36,7 +36,8 @@ typedef struct fm_result fm_result;
 
 /**
  * Is called when such work has ended, once, by the pool's dispatcher thread, one after the other. The thread starts with the first callback
- * and has all signals blocked. (On a pool without workers it is called by the thread that asked.) It must not destroy or join the pool.
+ * and has all signals blocked. (On a pool without workers it is called by the thread that asked.) It must not destroy or join the pool,
+ * and it must not wait for a result whose own callback is yet to be called: one thread calls both.
  * @param result  is ready: fm_result_get() does not wait. If nobody else has it, it is freed after the call
  * @param arg     of the options
  */

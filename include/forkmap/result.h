@@ -172,7 +172,8 @@ FM_API FM_NODISCARD int fm_pool_starmap_chunks_async(fm_pool *pool, fm_chunk_fn 
  * @param result   a result
  * @param timeout  [ns]; FM_FOREVER, FM_NOWAIT
  * @return what fm_pool_apply() or fm_pool_map() would return: 0, FM_ETASK, FM_ECRASHED ...; FM_ECANCELLED after fm_result_cancel() or when the pool
- *         was terminated; `-ETIMEDOUT` it has not ended; `-EINVAL` NULL; FM_EFORKED
+ *         was terminated; `-ETIMEDOUT` it has not ended; `-EDEADLK` from the callback of another, if its own is yet to be called;
+ *         `-EINVAL` NULL; FM_EFORKED
  * State after an error: `-ETIMEDOUT` changes nothing. The result of a call that failed is not copied.
  * Blocks / thread-safety: up to `timeout`; any thread, several at once. A caller that works (FM_CALLER_WORKS) runs functions
  *   meanwhile if the timeout is FM_FOREVER. If there are callbacks, they have returned.
@@ -184,7 +185,7 @@ FM_API FM_NODISCARD int fm_result_get(fm_result *result, int64_t timeout);
  * Waits for the end, however it is.
  * @param result   a result
  * @param timeout  [ns]; FM_FOREVER, FM_NOWAIT
- * @return 0: it has ended; `-ETIMEDOUT`; `-EINVAL` NULL; FM_EFORKED
+ * @return 0: it has ended; `-ETIMEDOUT`; `-EDEADLK` as fm_result_get(); `-EINVAL` NULL; FM_EFORKED
  * Blocks / thread-safety: as fm_result_get().
  * Source: multiprocessing.pool.AsyncResult.wait.
  */
