@@ -22,8 +22,9 @@ static int sleep_until_killed(const void *arg, void *result)
 {
     (void)arg;
     (void)result;
-    for (;;)
-        pause();
+    while (pause() < 0)
+        ;
+    return 0;
 }
 
 static void try_all(fm_result *result, void *arg)
