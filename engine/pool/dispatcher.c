@@ -172,8 +172,11 @@ static void *run(void *arg)
         if (is_idle(d, &is_ending) && is_ending)
             return NULL;
         fmi_forksafe_thread_waits(1);
-        (void)fmi_pool_park(pool, seen, 0, fmi_deadline_after(LOOK_NS));
+        int rc = fmi_pool_park(pool, seen, 0, fmi_deadline_after(LOOK_NS));
         fmi_forksafe_thread_waits(0);
+        if (rc == -ETIMEDOUT)
+            fmi_dispatcher_look_at_all(
+                pool); /* a reference that was out of date may have led to one behind its turn */
     }
 }
 

@@ -226,12 +226,22 @@ static void help_map(struct fm_result *r)
     atomic_store(&map->is_helped, 0);
 }
 
+/* Out of its turn, so the dispatcher is told. */
+static int help_task(struct fm_result *r, const struct fmi_performer *caller)
+{
+    if (!fmi_task_perform(caller, r->slot->task))
+        return fmi_tasks_help(caller);
+    if (fmi_result_has_callback(r))
+        fmi_dispatcher_look_at_all(r->pool);
+    return 1;
+}
+
 /* Runs what is waited for, or what else there is. Returns 0 when there is nothing to do. */
 static int help(struct fm_result *r)
 {
     const struct fmi_performer caller = fmi_task_caller(r->pool);
     if (r->slot != NULL)
-        return fmi_task_perform(&caller, r->slot->task) || fmi_tasks_help(&caller);
+        return help_task(r, &caller);
     if (r->map->mapping.plan.schedule != FM_SCHEDULE_STATIC)
         help_map(r);
     return 0;

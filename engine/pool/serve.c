@@ -249,6 +249,8 @@ int fmi_pool_serve(int rank, uint32_t starts, void *arg)
     fmi_tasks_resume(&performer);
     while (!fmi_recycle_is_due(server.recycle)) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);
+        /* After that, or a close is slept through; before the looks, or what is handed out between them and a close is left behind. */
+        int is_closing = atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0;
         uint64_t ticket = 0;
         int n_open, slot = find_job(&server, &ticket, &n_open);
         if (slot >= 0)
@@ -260,7 +262,7 @@ int fmi_pool_serve(int rank, uint32_t starts, void *arg)
             return end_tally(&server, FMI_WORK_OVER);
         if (n_tasks > 0)
             continue;
-        if (n_open == 0 && atomic_load(FMI_POOL_CLOSING(server.view->shm)) != 0)
+        if (n_open == 0 && is_closing)
             return end_tally(&server, FMI_WORK_OVER);
         if (fmi_recycle_is_due(server.recycle))
             break;

@@ -203,7 +203,7 @@ static void run_item(struct performance *x, uint32_t k, uint64_t begin_ticks)
             return;
         }
         uint32_t attempt = atomic_load_explicit(&x->task->attempts, memory_order_relaxed) + 1;
-        if (attempt > x->retries) {
+        if (attempt > x->retries || fmi_task_is_unwanted(x->task)) {
             fm_failure f =
                 fmi_failure_of_return(&x->runner, item_number(x, k), code, attempt, begin_ticks);
             record_failure(x, &f);
@@ -382,8 +382,8 @@ static int steal(const struct fmi_performer *p, struct fmi_tasks_shm *tasks)
     for (int k = 1; k < p->view->n_ranks; k++) {
         struct fmi_hand_shm *other = &tasks->hands[(p->rank + k) % p->view->n_ranks];
         for (int i = 0; i < FMI_TASK_HAND; i++) {
-            /* acquire: pairs with p2 */
-            if (fmi_task_perform(p, atomic_load_explicit(&other->hand[i], memory_order_acquire)))
+            /* relaxed: whoever saw head move past a task (acquire, pairs with p2) sees it in the hand; the word decides */
+            if (fmi_task_perform(p, atomic_load_explicit(&other->hand[i], memory_order_relaxed)))
                 return 1;
         }
     }

@@ -30,7 +30,8 @@
  *   after t3       | `running` is not TAKEN by its rank         | goes on with the hand
  *
  * INVARIANTS
- *   (1) A QUEUED task lies at a ring position in [head, tail) or in some rank's hand, or its submitter is between q1 and q3.
+ *   (1) A QUEUED task lies at a ring position in [head, tail) or in some rank's hand, or its submitter is between q1 and q3, or a caller
+ *       that helps is between p2 and t2: it has no successor, and needs no hand.
  *       A hand is not overwritten before all in it were seen in another state than QUEUED.
  *   (2) TAKEN(rank) implies that running of that rank names the task; rank 0 of a caller needs none: it has no successor.
  *   (3) A ring position is not reused before head has passed it; a failed p2 throws away what p1 read.

@@ -295,11 +295,21 @@ int fmi_task_report(const struct fmi_task_slot *slot, struct fmi_report *report)
     return rc;
 }
 
+/* A record that was linked before its writer died, of an item that ended well after that. */
+static void drop_report(const struct fmi_task_slot *slot)
+{
+    struct fmi_report ignored = {0};
+    (void)fmi_task_report(slot, &ignored);
+    free(ignored.list);
+}
+
 /* The host has read the worker's line just now, so it is reset here and not when the record is filled. */
 void fmi_task_put(fm_pool *pool, struct fmi_task_slot *slot)
 {
     struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_relaxed);
     struct fmi_task_shm *task = slot->task;
+    if (atomic_load_explicit(&task->failures, memory_order_relaxed) != NULL)
+        drop_report(slot);
     atomic_store_explicit(&task->outcome, 0, memory_order_relaxed);
     atomic_store_explicit(&task->error, 0, memory_order_relaxed);
     atomic_store_explicit(&task->calling, 0, memory_order_relaxed);

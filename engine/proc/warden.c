@@ -620,7 +620,8 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
         start_missing(&w);
         dismiss_late(&w);
         start_standbys(&w);
-        if (command == FMI_COMMAND_LEAVE && count_workers(&w) == 0)
+        /* not while one that died has no successor yet: it may have had something to finish */
+        if (command == FMI_COMMAND_LEAVE && count_workers(&w) == 0 && w.fork_failing_ns == 0)
             end_everything(&w, FMI_CREW_OVER);
         end_unwanted(&w);
         if (tick_ns > 0)
