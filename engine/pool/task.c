@@ -117,7 +117,7 @@ static int call_function(struct performance *x)
         return FM_ECORRUPT;
     if (task->kind & FMI_TASK_ARG_AS_IS)
         memcpy(&arg, task->arg, sizeof arg);
-    else if (task->kind & FMI_TASK_ARG_ELSEWHERE)
+    else if (more != NULL && (task->kind & FMI_TASK_ARG_ELSEWHERE))
         arg = more->arg;
     if (bytes > 0)
         memset(result, 0, bytes);
@@ -245,11 +245,12 @@ static void add(const struct fmi_performer *p, _Atomic uint64_t *counter, uint64
 
 static void count_task(const struct performance *x, uint32_t n_items)
 {
-    struct fmi_tally_shm *tally = x->by->view->tallies + x->by->rank;
+    struct fmi_tally_shm *tallies = x->by->view->tallies, *tally;
     const struct fmi_more_shm *more = x->more;
     uint64_t each = (uint64_t)x->task->arg_bytes + x->task->result_bytes;
-    if (x->by->view->tallies == NULL)
+    if (tallies == NULL)
         return; /* inside a function */
+    tally = &tallies[x->by->rank];
     if (more != NULL)
         each += (uint64_t)more->result_stride + (uint64_t)more->item_stride;
     add(x->by, &tally->n_task_items, n_items);

@@ -117,7 +117,7 @@ static int take_slot(struct fmi_task_queue *queue, struct fmi_task_slot **out)
         queue->free = atomic_exchange_explicit(&queue->returned, NULL, memory_order_acquire);
     if (queue->free == NULL)
         rc = add_segment(queue);
-    if (rc != 0)
+    if (queue->free == NULL)
         return rc;
     *out = queue->free;
     queue->free = (*out)->next;

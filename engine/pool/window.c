@@ -285,7 +285,7 @@ static int await_over(const struct fmi_window *w, int is_ordered, int64_t timeou
     if (k >= 0 || w->pool == NULL)
         return k;
     if (!w->pool->view.is_isolated && timeout < 0)
-        while ((k = find_over(w, is_ordered)) < 0 && help(w))
+        while (find_over(w, is_ordered) < 0 && help(w))
             ;
     int64_t deadline_ns = fmi_deadline_after(timeout), spin_ns = EAGER_NS;
     for (;;) {
