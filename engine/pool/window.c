@@ -197,23 +197,19 @@ static void run_here(const struct fmi_window *w, struct fmi_batch *b)
 static int submit(const struct fmi_window *w, struct fmi_batch *b)
 {
     fm_pool *pool = w->pool;
-    int rc = fmi_pool_enter(pool);
+    int rc = fmi_task_begin(pool, &b->slot);
     if (rc != 0)
         return rc;
-    rc = fmi_task_begin(pool, &b->slot);
-    if (rc == 0) {
-        fill_record(w, b, b->slot->task);
-        b->slot->is_limited = w->opts->item_timeout > 0 && pool->has_crew;
-        if (b->slot->is_limited)
-            fmi_pool_limit_begin(pool, fmi_pool_tick_of(w->opts->item_timeout, 0));
-        fmi_task_submit(pool, b->slot, 0);
-    }
-    if (rc == 0 && !pool->has_crew) {
+    fill_record(w, b, b->slot->task);
+    b->slot->is_limited = w->opts->item_timeout > 0 && pool->has_crew;
+    if (b->slot->is_limited)
+        fmi_pool_limit_begin(pool, fmi_pool_tick_of(w->opts->item_timeout, 0));
+    fmi_task_submit(pool, b->slot, 0);
+    if (!pool->has_crew) {
         const struct fmi_performer caller = fmi_task_caller(pool);
         (void)fmi_task_perform(&caller, b->slot->task);
     }
-    fmi_pool_leave(pool);
-    return rc;
+    return 0;
 }
 
 static int launch(struct fmi_window *w, int i)
@@ -232,19 +228,31 @@ static int launch(struct fmi_window *w, int i)
     return 0;
 }
 
+static int draw_and_launch(struct fmi_window *w, int i)
+{
+    struct fmi_batch *b = &w->batches[i];
+    b->first = w->source->n_drawn;
+    b->n = (uint32_t)fmi_source_draw(w->source, w->chunk, b->items, w->item_stride);
+    int rc = b->n == 0 ? 0 : launch(w, i);
+    if (rc != 0)
+        w->source->n_drawn = b->first; /* what was drawn is not run */
+    return rc;
+}
+
+/* The pool is entered before anything is drawn: a closed one would take no batch, and what a generator made would be lost. */
 int fmi_window_fill(struct fmi_window *w)
 {
     for (int i = 0; i < w->n_batches && w->source->code == 0; i++) {
-        struct fmi_batch *b = &w->batches[i];
-        if (b->state != FMI_BATCH_EMPTY)
+        if (w->batches[i].state != FMI_BATCH_EMPTY)
             continue;
-        b->first = w->source->n_drawn;
-        b->n = (uint32_t)fmi_source_draw(w->source, w->chunk, b->items, w->item_stride);
-        int rc = b->n == 0 ? 0 : launch(w, i);
-        if (rc != 0) {
-            w->source->n_drawn = b->first; /* what was drawn is not run */
+        int rc = w->pool == NULL ? 0 : fmi_pool_enter(w->pool);
+        if (rc != 0)
             return rc;
-        }
+        rc = draw_and_launch(w, i);
+        if (w->pool != NULL)
+            fmi_pool_leave(w->pool);
+        if (rc != 0)
+            return rc;
     }
     return 0;
 }
