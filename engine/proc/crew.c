@@ -231,7 +231,8 @@ void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns)
 void fmi_crew_end_worker(struct fmi_crew *crew, int rank)
 {
     struct fmi_worker_shm *worker = &crew->plan.shm->workers[rank];
-    atomic_store(&worker->unwanted, atomic_load(&worker->starts));
+    /* not `starts`: who asks again and again would never let a successor with a slow initializer become ready */
+    atomic_store(&worker->unwanted, atomic_load(&worker->ready));
     fmi_sys_eventfd_ring(crew->bell);
 }
 

@@ -213,7 +213,7 @@ void fmi_crew_ring(struct fmi_crew *crew);
 /* Sets how often limits are looked at, and rings. */
 void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns);
 
-/* Has the process killed that has this rank now; it is replaced. What it was doing is done again, if it is still wanted. */
+/* Has the process killed that has this rank now, if it is ready; it is replaced. What it was doing is done again, if it is still wanted. */
 void fmi_crew_end_worker(struct fmi_crew *crew, int rank);
 
 /* 1 while the warden lives. */
