@@ -730,6 +730,7 @@ static int sum_inside(const void *outer, void *result, void *arg)
     fm_stream *stream;
     fm_stream_item item;
     int64_t sum = *(const int64_t *)outer, n_failed = 0;
+    fm_random before = fm_rng(3);
     int rc = t_imaps[in->is_unordered](in->pool, fail_50, t_generated(&g),
                                        FM_STREAM_OPTS(.result_bytes = 8), &stream);
     if (rc != 0)
@@ -740,13 +741,17 @@ static int sum_inside(const void *outer, void *result, void *arg)
         if (rc == 0)
             sum += *(const int64_t *)item.result;
         else
-            n_failed += rc == FM_ETASK && item.failure != NULL && item.failure->code == 9;
+            n_failed += rc == FM_ETASK && item.failure != NULL && item.failure->code == 9 &&
+                        item.failure->worker == fm_worker_rank() && item.failure->pid == getpid();
     }
     *(int64_t *)result = sum;
     if (n_failed != 1 || item.index != 100 || g.ahead > 1 << 20)
         return 3;
     if (fm_stream_next(stream, &item, FM_FOREVER) != FM_ECLOSED)
         return 4;
+    fm_random after = fm_rng(3); /* the outer function's seed again */
+    if (fm_random_u64(&after) != fm_random_u64(&before))
+        return 6;
     return fm_stream_close(stream) == 0 ? 0 : 5;
 }
 
@@ -759,7 +764,7 @@ static void test_stream_inside_a_function_runs_there(void **state)
             struct inside in = {pool, unordered};
             fm_array *out = t_vector(FM_I64, 10);
             t_expect(fm_pool_map_range(pool, sum_inside, 0, 10, out,
-                                       FM_MAP_OPTS(.arg = &in, .arg_bytes = sizeof in)),
+                                       FM_MAP_OPTS(.arg = &in, .arg_bytes = sizeof in, .seed = 5)),
                      0);
             fm_stream *stream =
                 t_stream(fm_pool_imap, pool, sum_inside, fm_source_range(0, 10),
@@ -773,6 +778,34 @@ static void test_stream_inside_a_function_runs_there(void **state)
             t_destroy(pool);
             fm_array_destroy(out);
         }
+}
+
+/* A pool of the worker's own: no inline one. */
+static int stream_on_own_pool(const void *item, void *result, void *arg)
+{
+    fm_pool *pool;
+    fm_stream *stream;
+    fm_stream_item next;
+    (void)arg;
+    if (fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)) != 0 ||
+        fm_pool_imap(pool, t_square, fm_source_range(0, 50), T_RESULT_I64, &stream) != 0)
+        return 1;
+    *(int64_t *)result = *(const int64_t *)item;
+    while (fm_stream_next(stream, &next, FM_FOREVER) == 0)
+        *(int64_t *)result += *(const int64_t *)next.result;
+    return fm_stream_close(stream) != 0 || fm_pool_destroy(pool) != 0;
+}
+
+static void test_stream_on_a_pool_that_a_function_opened_has_its_workers(void **state)
+{
+    (void)state;
+    fm_pool *pool = t_open(2, 0);
+    fm_stream *stream =
+        t_stream(fm_pool_imap, pool, stream_on_own_pool, fm_source_range(0, 4), T_RESULT_I64);
+    for (int64_t i = 0; i < 4; i++)
+        assert_int_equal(t_take_i64(stream, i), 40425 + i);
+    t_expect(fm_stream_close(stream), 0);
+    t_destroy(pool);
 }
 
 struct inherited {
@@ -909,6 +942,7 @@ T_MAIN(T_EACH_METHOD(test_stream_imap_gives_every_result_once_in_order),
        T_TEST(test_stream_in_a_caller_that_works_and_in_one_that_is_alone),
        T_TEST(test_stream_timeout_changes_nothing),
        T_EACH_METHOD(test_stream_inside_a_function_runs_there),
+       T_EACH_METHOD(test_stream_on_a_pool_that_a_function_opened_has_its_workers),
        T_TEST(test_stream_in_a_forked_child_is_refused_and_goes_on_here),
        T_TEST(test_stream_wrong_arguments_are_refused),
        T_TEST(test_stream_of_an_array_that_is_none_is_refused))

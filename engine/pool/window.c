@@ -334,6 +334,13 @@ static void adapt_chunk(struct fmi_window *w, const struct fmi_batch *b)
         w->chunk /= 2;
 }
 
+/* Inside a function there is no rank but that of the function. */
+static void name_worker(const struct fmi_window *w, struct fmi_report *report)
+{
+    for (int64_t i = 0; i < report->n && w->pool == NULL; i++)
+        report->list[i].worker = fm_worker_rank();
+}
+
 static int settle(struct fmi_window *w, struct fmi_batch *b)
 {
     int code = fmi_task_code(b->slot);
@@ -342,6 +349,7 @@ static int settle(struct fmi_window *w, struct fmi_batch *b)
                  ? 0
                  : fmi_task_report(b->slot, &b->report);
     int error = atomic_load_explicit(&b->slot->task->error, memory_order_relaxed);
+    name_worker(w, &b->report);
     if (w->pool != NULL)
         fmi_task_put(w->pool, b->slot);
     b->slot = NULL;
