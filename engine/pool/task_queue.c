@@ -327,6 +327,19 @@ void fmi_task_queue_end(fm_pool *pool, void (*end)(struct fm_result *owner))
                 end(s->slots[i].owner);
 }
 
+/* What failed in tasks that nobody asks about any more: of streams that are closed later. The workers are gone. */
+static void drop_records(const struct segment *segment)
+{
+    struct fmi_report dropped = {0};
+    for (size_t i = 0; i < segment->n; i++) {
+        if (atomic_load_explicit(&segment->slots[i].task->failures, memory_order_relaxed) == NULL)
+            continue;
+        (void)fmi_task_report(&segment->slots[i], &dropped);
+        dropped.n = 0;
+    }
+    free(dropped.list);
+}
+
 void fmi_task_queue_free(fm_pool *pool)
 {
     struct fmi_task_queue *queue = atomic_load(&pool->queue);
@@ -335,6 +348,7 @@ void fmi_task_queue_free(fm_pool *pool)
     while (queue->segments != NULL) {
         struct segment *segment = queue->segments;
         queue->segments = segment->next;
+        drop_records(segment);
         fmi_guarded_give(segment->records);
         free(segment);
     }
