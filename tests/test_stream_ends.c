@@ -7,11 +7,29 @@
 #include "victim.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { N = 200 };
+
+static size_t heap_used(void)
+{
+    struct fmi_heap_usage usage;
+    fmi_heap_usage(&usage);
+    return usage.used_bytes;
+}
+
+/* The pool still maps, with all its workers. */
+static void expect_healthy(fm_pool *pool)
+{
+    fm_array *out = t_vector(FM_I64, 500);
+    t_expect(fm_pool_map_range(pool, t_square, 0, 500, out, NULL), 0);
+    for (int64_t i = 0; i < 500; i++)
+        assert_int_equal(((int64_t *)fm_array_data(out))[i], i * i);
+    fm_array_destroy(out);
+}
 
 /* ---- items that fail ---------------------------------------------------------------------------- */
 
@@ -238,24 +256,87 @@ static void test_stream_whose_warden_is_killed_is_broken(void **state)
     }
 }
 
+static void test_stream_goes_on_while_workers_are_recycled_and_resized(void **state)
+{
+    (void)state;
+    for (int ordered = 0; ordered < 2; ordered++) {
+        fm_pool_counters counters;
+        fm_pool *pool;
+        fm_stream_item item;
+        t_expect(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2, .max_workers = 4,
+                                                  .max_tasks_per_worker = 7)),
+                 0);
+        fm_stream *stream = t_stream(t_imaps[1 - ordered], pool, t_square, fm_source_range(0, 2000),
+                                     FM_STREAM_OPTS(.result_bytes = 8, .chunk = 10));
+        char *seen = test_calloc(2000, 1);
+        for (int64_t k = 0; k < 2000; k++) {
+            if (k % 200 == 0)
+                t_expect(fm_pool_resize(pool, 1 + (int)(k / 200 % 4)), 0);
+            t_expect(fm_stream_next(stream, &item, FM_FOREVER), 0);
+            assert_int_equal(seen[item.index]++, 0);
+            assert_int_equal(*(const int64_t *)item.result, item.index * item.index);
+        }
+        t_expect_end(stream);
+        t_expect(fm_pool_stats(pool, &counters), 0);
+        assert_true(counters.recycled > 0);
+        assert_int_equal(counters.deaths, 0);
+        t_expect(fm_stream_close(stream), 0);
+        t_destroy(pool);
+        test_free(seen);
+    }
+}
+
+struct taker {
+    pthread_t thread;
+    fm_pool *pool;
+    int number, n_wrong;
+};
+
+static void *take_streams(void *arg)
+{
+    struct taker *t = arg;
+    for (int round = 0; round < 20; round++) {
+        fm_stream *stream;
+        fm_stream_item item;
+        int64_t n = 0, sum = 0;
+        if (t_imaps[round % 2](t->pool, t_square, fm_source_range(0, 500),
+                               FM_STREAM_OPTS(.result_bytes = 8, .chunk = t->number),
+                               &stream) != 0) {
+            t->n_wrong++;
+            return NULL;
+        }
+        for (; n < (round % 5 == 4 ? 250 : 500) && fm_stream_next(stream, &item, FM_FOREVER) == 0;
+             n++) {
+            t->n_wrong += *(const int64_t *)item.result != item.index * item.index;
+            sum += item.index;
+        }
+        if (round % 5 != 4)
+            t->n_wrong += sum != 500 * 499 / 2 || fm_stream_next(stream, &item, 0) != FM_ECLOSED;
+        t->n_wrong += fm_stream_close(stream) != 0;
+    }
+    return NULL;
+}
+
+static void test_stream_of_each_of_several_threads_is_right(void **state)
+{
+    (void)state;
+    for (int caller = FM_CALLER_SLEEPS; caller <= FM_CALLER_WORKS; caller++) {
+        struct taker takers[4];
+        fm_pool *pool = t_open(3, caller);
+        for (int i = 0; i < 4; i++) {
+            takers[i] = (struct taker){.pool = pool, .number = i};
+            assert_int_equal(pthread_create(&takers[i].thread, NULL, take_streams, &takers[i]), 0);
+        }
+        for (int i = 0; i < 4; i++) {
+            pthread_join(takers[i].thread, NULL);
+            assert_int_equal(takers[i].n_wrong, 0);
+        }
+        expect_healthy(pool);
+        t_destroy(pool);
+    }
+}
+
 /* ---- closing ------------------------------------------------------------------------------------ */
-
-static size_t heap_used(void)
-{
-    struct fmi_heap_usage usage;
-    fmi_heap_usage(&usage);
-    return usage.used_bytes;
-}
-
-/* The pool still maps, with all its workers. */
-static void expect_healthy(fm_pool *pool)
-{
-    fm_array *out = t_vector(FM_I64, 500);
-    t_expect(fm_pool_map_range(pool, t_square, 0, 500, out, NULL), 0);
-    for (int64_t i = 0; i < 500; i++)
-        assert_int_equal(((int64_t *)fm_array_data(out))[i], i * i);
-    fm_array_destroy(out);
-}
 
 static void test_stream_closed_at_any_item_leaves_the_pool_as_it_was(void **state)
 {
@@ -429,6 +510,33 @@ static void test_stream_closed_after_items_failed_frees_their_records(void **sta
     t_destroy(pool);
 }
 
+static int end_pool_before_stream(fm_pool *pool, int way)
+{
+    fm_stream *stream = t_stream(t_imaps[way % 2], pool, fail_always, fm_source_range(0, INT64_MAX),
+                                 FM_STREAM_OPTS(.chunk = 1000));
+    fm_stream_item item;
+    t_expect(fm_stream_next(stream, &item, FM_FOREVER), FM_ETASK);
+    t_sleep_ms(2);
+    if (way / 2 % 2 == 0)
+        t_expect(fm_pool_terminate(pool), 0);
+    else
+        t_destroy(pool);
+    t_expect(fm_stream_close(stream), 0);
+    return way / 2 % 2 == 0 ? fm_pool_destroy(pool) : 0;
+}
+
+static void test_stream_of_a_pool_that_went_leaves_no_records(void **state)
+{
+    (void)state;
+    size_t before = 0;
+    for (int k = 0; k < 24; k++) {
+        if (k == 4)
+            before = heap_used();
+        t_expect(end_pool_before_stream(t_open(2, FM_CALLER_SLEEPS), k), 0);
+    }
+    assert_true(heap_used() <= before + (1 << 20));
+}
+
 /* ---- pools that go first ------------------------------------------------------------------------ */
 
 /* Takes results until there are no more: how many came. *code: why there are no more. */
@@ -593,6 +701,8 @@ T_MAIN(T_EACH_METHOD(test_stream_failing_items_cost_nothing_but_themselves),
        T_TEST(test_stream_of_failures_only_has_a_record_for_each),
        T_EACH_METHOD(test_stream_loses_nothing_when_workers_are_killed),
        T_TEST(test_stream_whose_warden_is_killed_is_broken),
+       T_TEST(test_stream_goes_on_while_workers_are_recycled_and_resized),
+       T_TEST(test_stream_of_each_of_several_threads_is_right),
        T_TEST(test_stream_closed_at_any_item_leaves_the_pool_as_it_was),
        T_EACH_METHOD(test_stream_closed_with_items_that_never_end_replaces_their_workers),
        T_TEST(test_stream_closed_waits_for_workers_that_start_slowly),
@@ -600,6 +710,7 @@ T_MAIN(T_EACH_METHOD(test_stream_failing_items_cost_nothing_but_themselves),
        T_TEST(test_stream_closed_tells_items_that_ask),
        T_TEST(test_stream_closed_leaves_other_streams_alone),
        T_TEST(test_stream_closed_after_items_failed_frees_their_records),
+       T_TEST(test_stream_of_a_pool_that_went_leaves_no_records),
        T_TEST(test_stream_of_a_closed_pool_gives_what_is_in_the_window),
        T_TEST(test_stream_of_a_closed_pool_draws_no_more_items),
        T_TEST(test_stream_whose_source_had_ended_outlives_the_close_of_the_pool),
