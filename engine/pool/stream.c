@@ -116,12 +116,18 @@ int fm_pool_imap_unordered(fm_pool *pool, fm_item_fn *fn, fm_source source,
 
 /* ---- taking ------------------------------------------------------------------------------------- */
 
+static int compare_item(const void *index, const void *failure)
+{
+    int64_t i = *(const int64_t *)index, item = ((const fm_failure *)failure)->item;
+    return (i > item) - (i < item);
+}
+
+/* Sorted, one for each item. */
 static const fm_failure *find_failure(const struct fmi_report *report, int64_t index)
 {
-    for (int64_t i = 0; i < report->n; i++)
-        if (report->list[i].item == index)
-            return &report->list[i];
-    return NULL;
+    return report->n == 0 ? NULL
+                          : bsearch(&index, report->list, (size_t)report->n, sizeof *report->list,
+                                    compare_item);
 }
 
 /* The next result of the batch that has landed. */
