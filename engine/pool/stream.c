@@ -26,7 +26,7 @@ struct fm_stream {
 
 static int check_opts(const fm_stream_opts *o)
 {
-    if (o->result_bytes > PTRDIFF_MAX / 4 || o->window_bytes > PTRDIFF_MAX)
+    if (o->result_bytes > PTRDIFF_MAX / 4 || o->window_bytes > PTRDIFF_MAX / 4)
         return fmi_error(-EINVAL, "result_bytes is %zu, window_bytes is %zu", o->result_bytes,
                          o->window_bytes);
     if (o->chunk < 0)

@@ -35,12 +35,19 @@ static int64_t stride_of(size_t bytes)
     return bytes == 0 ? 0 : round_up((int64_t)bytes, bytes >= LINE ? LINE : 8);
 }
 
+/* Items that are asked for in a batch; they are counted in 32 bits. */
+static int64_t asked_chunk(const struct fmi_window *w)
+{
+    int64_t asked = w->opts->chunk > 0 ? w->opts->chunk : 1;
+    return asked < UINT32_MAX ? asked : UINT32_MAX;
+}
+
 /* Two batches for each worker, and the one that is being read; fewer if the window is too small for one item in each. */
 static void choose_sizes(struct fmi_window *w)
 {
     int64_t slot = w->item_stride + w->result_stride + 1;
     int64_t window = w->opts->window_bytes > 0 ? (int64_t)w->opts->window_bytes : WINDOW_BYTES;
-    int64_t asked = w->opts->chunk > 0 ? w->opts->chunk : 1, most = window / slot;
+    int64_t asked = asked_chunk(w), most = window / slot;
     int is_parallel = w->pool != NULL && w->pool->has_crew;
     int64_t n = is_parallel ? 2 * (int64_t)w->pool->n_workers + 1 : 1;
     if (n > most / asked)
