@@ -264,13 +264,17 @@ int fmi_task_code(const struct fmi_task_slot *slot)
                                           : fmi_code_of_state(outcome);
 }
 
+/* There is room for n rounded up to a power of two: a batch may have thousands. */
 static int append(struct fmi_report *report, const fm_failure *failure)
 {
-    fm_failure *list = realloc(report->list, (size_t)(report->n + 1) * sizeof *list);
+    size_t n = (size_t)report->n;
+    fm_failure *list = report->list;
+    if ((n & (n - 1)) == 0)
+        list = realloc(list, (n == 0 ? 1 : 2 * n) * sizeof *list);
     if (list == NULL)
         return -ENOMEM;
     report->list = list;
-    list[report->n] = *failure;
+    list[n] = *failure;
     list[report->n++].note[sizeof list->note - 1] = '\0'; /* it is shown as text */
     return 0;
 }

@@ -427,6 +427,7 @@ static void close_held(struct fmi_window *w)
     }
     for (int k = 0; k < w->n_flying; k++) {
         (void)fmi_task_report(flying_at(w, k)->slot, &ignored);
+        ignored.n = 0;
         fmi_task_put(w->pool, flying_at(w, k)->slot);
     }
     free(ignored.list);
