@@ -396,6 +396,37 @@ static void test_stream_closed_with_items_that_never_end_replaces_their_workers(
     fm_array_destroy(count);
 }
 
+static int hang_at_times(const void *item, void *result, void *arg)
+{
+    while (*(const int64_t *)item % 300 == 299)
+        pause();
+    return t_square(item, result, arg);
+}
+
+static void test_stream_closed_while_workers_are_killed_leaves_the_pool_as_it_was(void **state)
+{
+    (void)state;
+    struct t_random random = t_random_begin();
+    fm_pool *pool = t_open(3, FM_CALLER_SLEEPS);
+    for (int k = 0; k < 60; k++) {
+        fm_stream_item item;
+        fm_stream *stream =
+            t_stream(t_imaps[k % 2], pool, hang_at_times, fm_source_range(0, INT64_MAX),
+                     FM_STREAM_OPTS(.result_bytes = 8, .retries = 1000, .window_bytes = 20000,
+                                    .chunk = (int64_t)t_random_below(&random, 40)));
+        for (int i = 0; i < k; i++)
+            if (fm_stream_next(stream, &item, 1000000) == 0)
+                assert_int_equal(*(const int64_t *)item.result, item.index * item.index);
+        for (int i = 0; i < k % 3; i++)
+            t_kill_a_worker(pool, &random);
+        t_expect(fm_stream_close(stream), 0);
+        if (k % 10 == 0)
+            expect_healthy(pool);
+    }
+    expect_healthy(pool);
+    t_destroy(pool);
+}
+
 static int start_slowly(int rank, void *arg)
 {
     (void)rank;
@@ -705,6 +736,7 @@ T_MAIN(T_EACH_METHOD(test_stream_failing_items_cost_nothing_but_themselves),
        T_TEST(test_stream_of_each_of_several_threads_is_right),
        T_TEST(test_stream_closed_at_any_item_leaves_the_pool_as_it_was),
        T_EACH_METHOD(test_stream_closed_with_items_that_never_end_replaces_their_workers),
+       T_TEST(test_stream_closed_while_workers_are_killed_leaves_the_pool_as_it_was),
        T_TEST(test_stream_closed_waits_for_workers_that_start_slowly),
        T_TEST(test_stream_closed_while_a_worker_of_a_caller_that_works_hangs),
        T_TEST(test_stream_closed_tells_items_that_ask),
