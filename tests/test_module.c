@@ -233,6 +233,35 @@ static void test_module_is_found_by_a_replaced_worker(void **state)
     dlclose(handle);
 }
 
+static void test_module_function_of_a_late_library_is_found_or_stale_in_streams(void **state)
+{
+    (void)state;
+    fm_stream *stream;
+    fm_stream_item item;
+    int rc;
+    install("scale3.so", "a.so");
+    fm_pool *pool = t_open(2, FM_CALLER_SLEEPS), *other = t_open(2, FM_CALLER_SLEEPS);
+    void *handle = open_module("a.so");
+    const fm_source numbers = fm_source_range(0, N);
+    const fm_stream_opts *opts = FM_STREAM_OPTS(.result_bytes = sizeof(int64_t));
+    t_expect(fm_pool_imap(pool, find(handle, "scale").item, numbers, opts, &stream), 0);
+    for (int64_t i = 0; i < N; i++) {
+        t_expect(fm_stream_next(stream, &item, FM_FOREVER), 0);
+        assert_int_equal(*(const int64_t *)item.result, 3 * i);
+    }
+    t_expect(fm_stream_close(stream), 0);
+    install("scale2.so", "a.so");
+    t_expect(fm_pool_imap(other, find(handle, "scale").item, numbers, opts, &stream), 0);
+    while ((rc = fm_stream_next(stream, &item, FM_FOREVER)) == 0)
+        ;
+    t_expect(rc, FM_ESTALE);
+    t_expect(fm_stream_next(stream, &item, FM_FOREVER), FM_ESTALE);
+    t_expect(fm_stream_close(stream), 0);
+    t_destroy(pool);
+    t_destroy(other);
+    dlclose(handle);
+}
+
 /* ---- files that change ---- */
 
 static void test_module_replaced_by_another_build_is_stale(void **state)
@@ -443,6 +472,7 @@ T_MAIN(T_EACH_METHOD(test_module_function_of_the_program_is_found),
        T_EACH_METHOD(test_module_without_build_id_is_found),
        T_EACH_METHOD(test_module_is_found_through_a_link_and_a_relative_path),
        T_EACH_METHOD(test_module_is_found_by_a_replaced_worker),
+       T_EACH_METHOD(test_module_function_of_a_late_library_is_found_or_stale_in_streams),
        T_EACH_METHOD(test_module_replaced_by_another_build_is_stale),
        T_EACH_METHOD(test_module_combine_function_of_a_late_library_is_found_or_stale),
        T_EACH_METHOD(test_module_without_build_id_that_is_replaced_is_stale),

@@ -26,7 +26,7 @@ struct fm_stream {
 
 static int check_opts(const fm_stream_opts *o)
 {
-    if (o->result_bytes > PTRDIFF_MAX / 4 || o->window_bytes > PTRDIFF_MAX)
+    if (o->result_bytes > PTRDIFF_MAX / 4 || o->window_bytes > PTRDIFF_MAX / 4)
         return fmi_error(-EINVAL, "result_bytes is %zu, window_bytes is %zu", o->result_bytes,
                          o->window_bytes);
     if (o->chunk < 0)
@@ -116,12 +116,18 @@ int fm_pool_imap_unordered(fm_pool *pool, fm_item_fn *fn, fm_source source,
 
 /* ---- taking ------------------------------------------------------------------------------------- */
 
+static int compare_item(const void *index, const void *failure)
+{
+    int64_t i = *(const int64_t *)index, item = ((const fm_failure *)failure)->item;
+    return (i > item) - (i < item);
+}
+
+/* Sorted, one for each item. */
 static const fm_failure *find_failure(const struct fmi_report *report, int64_t index)
 {
-    for (int64_t i = 0; i < report->n; i++)
-        if (report->list[i].item == index)
-            return &report->list[i];
-    return NULL;
+    return report->n == 0 ? NULL
+                          : bsearch(&index, report->list, (size_t)report->n, sizeof *report->list,
+                                    compare_item);
 }
 
 /* The next result of the batch that has landed. */

@@ -274,13 +274,17 @@ int fmi_task_code(const struct fmi_task_slot *slot)
                                           : fmi_code_of_state(outcome);
 }
 
+/* There is room for n rounded up to a power of two: a batch may have thousands. */
 static int append(struct fmi_report *report, const fm_failure *failure)
 {
-    fm_failure *list = realloc(report->list, (size_t)(report->n + 1) * sizeof *list);
+    size_t n = (size_t)report->n;
+    fm_failure *list = report->list;
+    if ((n & (n - 1)) == 0)
+        list = realloc(list, (n == 0 ? 1 : 2 * n) * sizeof *list);
     if (list == NULL)
         return -ENOMEM;
     report->list = list;
-    list[report->n] = *failure;
+    list[n] = *failure;
     list[report->n++].note[sizeof list->note - 1] = '\0'; /* it is shown as text */
     return 0;
 }
@@ -347,6 +351,19 @@ void fmi_task_queue_end(fm_pool *pool, void (*end)(struct fm_result *owner))
                 end(s->slots[i].owner);
 }
 
+/* What failed in tasks that nobody asks about any more: of streams that are closed later. The workers are gone. */
+static void drop_records(const struct segment *segment)
+{
+    struct fmi_report dropped = {0};
+    for (size_t i = 0; i < segment->n; i++) {
+        if (atomic_load_explicit(&segment->slots[i].task->failures, memory_order_relaxed) == NULL)
+            continue;
+        (void)fmi_task_report(&segment->slots[i], &dropped);
+        dropped.n = 0;
+    }
+    free(dropped.list);
+}
+
 void fmi_task_queue_free(fm_pool *pool)
 {
     struct fmi_task_queue *queue = atomic_load(&pool->queue);
@@ -355,6 +372,7 @@ void fmi_task_queue_free(fm_pool *pool)
     while (queue->segments != NULL) {
         struct segment *segment = queue->segments;
         queue->segments = segment->next;
+        drop_records(segment);
         fmi_guarded_give(segment->records);
         free(segment);
     }

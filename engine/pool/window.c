@@ -35,12 +35,19 @@ static int64_t stride_of(size_t bytes)
     return bytes == 0 ? 0 : round_up((int64_t)bytes, bytes >= LINE ? LINE : 8);
 }
 
+/* Items that are asked for in a batch; they are counted in 32 bits. */
+static int64_t asked_chunk(const struct fmi_window *w)
+{
+    int64_t asked = w->opts->chunk > 0 ? w->opts->chunk : 1;
+    return asked < UINT32_MAX ? asked : UINT32_MAX;
+}
+
 /* Two batches for each worker, and the one that is being read; fewer if the window is too small for one item in each. */
 static void choose_sizes(struct fmi_window *w)
 {
     int64_t slot = w->item_stride + w->result_stride + 1;
     int64_t window = w->opts->window_bytes > 0 ? (int64_t)w->opts->window_bytes : WINDOW_BYTES;
-    int64_t asked = w->opts->chunk > 0 ? w->opts->chunk : 1, most = window / slot;
+    int64_t asked = asked_chunk(w), most = window / slot;
     int is_parallel = w->pool != NULL && w->pool->has_crew;
     int64_t n = is_parallel ? 2 * (int64_t)w->pool->n_workers + 1 : 1;
     if (n > most / asked)
@@ -197,23 +204,19 @@ static void run_here(const struct fmi_window *w, struct fmi_batch *b)
 static int submit(const struct fmi_window *w, struct fmi_batch *b)
 {
     fm_pool *pool = w->pool;
-    int rc = fmi_pool_enter(pool);
+    int rc = fmi_task_begin(pool, &b->slot);
     if (rc != 0)
         return rc;
-    rc = fmi_task_begin(pool, &b->slot);
-    if (rc == 0) {
-        fill_record(w, b, b->slot->task);
-        b->slot->is_limited = w->opts->item_timeout > 0 && pool->has_crew;
-        if (b->slot->is_limited)
-            fmi_pool_limit_begin(pool, fmi_pool_tick_of(w->opts->item_timeout, 0));
-        fmi_task_submit(pool, b->slot, 0);
-    }
-    if (rc == 0 && !pool->has_crew) {
+    fill_record(w, b, b->slot->task);
+    b->slot->is_limited = w->opts->item_timeout > 0 && pool->has_crew;
+    if (b->slot->is_limited)
+        fmi_pool_limit_begin(pool, fmi_pool_tick_of(w->opts->item_timeout, 0));
+    fmi_task_submit(pool, b->slot, 0);
+    if (!pool->has_crew) {
         const struct fmi_performer caller = fmi_task_caller(pool);
         (void)fmi_task_perform(&caller, b->slot->task);
     }
-    fmi_pool_leave(pool);
-    return rc;
+    return 0;
 }
 
 static int launch(struct fmi_window *w, int i)
@@ -232,19 +235,31 @@ static int launch(struct fmi_window *w, int i)
     return 0;
 }
 
+static int draw_and_launch(struct fmi_window *w, int i)
+{
+    struct fmi_batch *b = &w->batches[i];
+    b->first = w->source->n_drawn;
+    b->n = (uint32_t)fmi_source_draw(w->source, w->chunk, b->items, w->item_stride);
+    int rc = b->n == 0 ? 0 : launch(w, i);
+    if (rc != 0)
+        w->source->n_drawn = b->first; /* what was drawn is not run */
+    return rc;
+}
+
+/* The pool is entered before anything is drawn: a closed one would take no batch, and what a generator made would be lost. */
 int fmi_window_fill(struct fmi_window *w)
 {
     for (int i = 0; i < w->n_batches && w->source->code == 0; i++) {
-        struct fmi_batch *b = &w->batches[i];
-        if (b->state != FMI_BATCH_EMPTY)
+        if (w->batches[i].state != FMI_BATCH_EMPTY)
             continue;
-        b->first = w->source->n_drawn;
-        b->n = (uint32_t)fmi_source_draw(w->source, w->chunk, b->items, w->item_stride);
-        int rc = b->n == 0 ? 0 : launch(w, i);
-        if (rc != 0) {
-            w->source->n_drawn = b->first; /* what was drawn is not run */
+        int rc = w->pool == NULL ? 0 : fmi_pool_enter(w->pool);
+        if (rc != 0)
             return rc;
-        }
+        rc = draw_and_launch(w, i);
+        if (w->pool != NULL)
+            fmi_pool_leave(w->pool);
+        if (rc != 0)
+            return rc;
     }
     return 0;
 }
@@ -326,6 +341,13 @@ static void adapt_chunk(struct fmi_window *w, const struct fmi_batch *b)
         w->chunk /= 2;
 }
 
+/* Inside a function there is no rank but that of the function. */
+static void name_worker(const struct fmi_window *w, struct fmi_report *report)
+{
+    for (int64_t i = 0; i < report->n && w->pool == NULL; i++)
+        report->list[i].worker = fm_worker_rank();
+}
+
 static int settle(struct fmi_window *w, struct fmi_batch *b)
 {
     int code = fmi_task_code(b->slot);
@@ -334,6 +356,7 @@ static int settle(struct fmi_window *w, struct fmi_batch *b)
                  ? 0
                  : fmi_task_report(b->slot, &b->report);
     int error = atomic_load_explicit(&b->slot->task->error, memory_order_relaxed);
+    name_worker(w, &b->report);
     if (w->pool != NULL)
         fmi_task_put(w->pool, b->slot);
     b->slot = NULL;
@@ -404,6 +427,7 @@ static void close_held(struct fmi_window *w)
     }
     for (int k = 0; k < w->n_flying; k++) {
         (void)fmi_task_report(flying_at(w, k)->slot, &ignored);
+        ignored.n = 0;
         fmi_task_put(w->pool, flying_at(w, k)->slot);
     }
     free(ignored.list);

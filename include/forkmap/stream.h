@@ -138,8 +138,8 @@ FM_API FM_NODISCARD int fm_pool_imap_unordered(fm_pool *pool, fm_item_fn *fn, fm
  * @param timeout  [ns]; FM_FOREVER, FM_NOWAIT
  * @return 0; FM_ETASK, FM_ECRASHED, FM_ETIMEOUT, FM_EOOM this item failed (item->failure), and the stream goes on; FM_ECLOSED there are no more;
  *         `-ETIMEDOUT` none yet; what the generator returned when it failed (if positive: FM_ETASK), once, item->index is the number of the item it did not make; FM_ECANCELLED the pool was terminated, or closed before the source had ended;
- *         FM_EBROKEN; `-EINVAL` NULL; FM_EFORKED; FM_ECORRUPT
- * State after an error: `-ETIMEDOUT` changes nothing; after FM_ECANCELLED and FM_EBROKEN there are no more.
+ *         FM_EBROKEN; FM_ENOFUNC, FM_ESTALE a worker cannot have the function's library; `-EINVAL` NULL; FM_EFORKED; FM_ECORRUPT
+ * State after an error: `-ETIMEDOUT` changes nothing; after FM_ECANCELLED, FM_EBROKEN, FM_ENOFUNC and FM_ESTALE there are no more.
  * Blocks / thread-safety: up to `timeout`, and as long as the generator takes; one thread at a time. A caller that works runs
  *   functions meanwhile if the timeout is FM_FOREVER.
  * Source: multiprocessing.pool.IMapIterator.next.
