@@ -15,6 +15,6 @@
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
 
-#define FM_VERSION "0.1.0" /**< of these headers */
+#define FM_VERSION "0.2.0" /**< of these headers */
 
 #endif

@@ -35,18 +35,18 @@ refused() {
     tr -s ' \n' ' ' <said | grep -qF "$reason" || fail "find_package(forkmap $1): no word of '$reason': $(cat said)"
 }
 
-configure "0.1 REQUIRED" || fail "$(cat said)"
-refused "version: ${VERSION}" "0.0 REQUIRED"
-refused "version: ${VERSION}" "0.2 REQUIRED"
+configure "0.2 REQUIRED" || fail "$(cat said)"
+refused "version: ${VERSION}" "0.1 REQUIRED"
+refused "version: ${VERSION}" "0.3 REQUIRED"
 refused "version: ${VERSION}" "1.0 REQUIRED"
 
 export PKG_CONFIG_LIBDIR=/nonexistent # no hwloc there
 unset PKG_CONFIG_PATH
-configure "0.1 REQUIRED COMPONENTS shared" || fail "the shared library needs no hwloc: $(cat said)"
-refused "needs hwloc >= 2.5" "0.1 REQUIRED COMPONENTS static"
+configure "0.2 REQUIRED COMPONENTS shared" || fail "the shared library needs no hwloc: $(cat said)"
+refused "needs hwloc >= 2.5" "0.2 REQUIRED COMPONENTS static"
 unset PKG_CONFIG_LIBDIR
 
 rm -f "$package"/forkmapFortran*.cmake
-configure "0.1 REQUIRED COMPONENTS shared static" || fail "$(cat said)"
-refused "without its Fortran module" "0.1 REQUIRED COMPONENTS fortran"
-refused "no component nonsense" "0.1 REQUIRED COMPONENTS nonsense"
+configure "0.2 REQUIRED COMPONENTS shared static" || fail "$(cat said)"
+refused "without its Fortran module" "0.2 REQUIRED COMPONENTS fortran"
+refused "no component nonsense" "0.2 REQUIRED COMPONENTS nonsense"
