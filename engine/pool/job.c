@@ -63,6 +63,9 @@ void fmi_job_finish(const struct fmi_pool_view *view, int slot, uint64_t ticket)
         return; /* someone else saw it first */
     FMI_FAULT("job.finished");
     fmi_park_wake(&view->shm->done);
+    /* Workers that had nothing more to do in it sleep, since they could not leave before; after, or the closing wakes them. */
+    if (atomic_load(FMI_POOL_CLOSING(view->shm)) != 0)
+        fmi_park_wake(&view->shm->work);
 }
 
 void fmi_job_stop_at(struct fmi_job_shm *job, int64_t item)

@@ -262,6 +262,7 @@ int fmi_pool_serve(int rank, uint32_t starts, void *arg)
             return end_tally(&server, FMI_WORK_OVER);
         if (n_tasks > 0)
             continue;
+        FMI_FAULT("serve.found_nothing");
         if (n_open == 0 && is_closing)
             return end_tally(&server, FMI_WORK_OVER);
         if (fmi_recycle_is_due(server.recycle))
