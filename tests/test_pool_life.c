@@ -125,10 +125,10 @@ static int fail_or_work_for_ever(const void *item, void *result, void *arg)
     return work_for_ever(item, result, arg);
 }
 
-/* By then there are undo copies and records that nobody will ask for. */
+/* By then there are undo copies and records that nobody will ask for: all of them, or their memory would differ from time to time. */
 static int kill_the_warden_after_failures(const fm_progress *p, void *pool)
 {
-    return p->n_failed < N_FAILING ? 0 : kill_the_warden(p, pool);
+    return p->n_failed < 2 * N_FAILING ? 0 : kill_the_warden(p, pool);
 }
 
 static size_t used_after_a_killed_warden(void)
