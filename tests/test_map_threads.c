@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LABELS: fork */
+/* TIMEOUT: 60 */
 /* Several host threads, several pools, and ends that come while maps run. */
 #include "t_pool.h"
 
