@@ -70,8 +70,8 @@ static int check_ready(struct fmi_crew *crew)
         uint32_t died = atomic_load_explicit(&worker->death.starts, memory_order_acquire);
         if (rc != 0 || died != 0)
             return rc != 0 ? rc : tell_death(worker, rank);
-        n_ready += atomic_load_explicit(&worker->ready, memory_order_acquire) !=
-                   0; /* pairs with enter_work */
+        n_ready +=
+            atomic_load_explicit(&worker->ready, memory_order_acquire) != 0; /* pairs with live */
     }
     if (atomic_load(&shm->state) == FMI_CREW_BROKEN)
         return fmi_error(atomic_load(&shm->why), "workers cannot be forked: %s",
@@ -165,7 +165,8 @@ static int tell_failure(const struct fmi_crew_shm *shm, int max)
 static int check_grown(const struct fmi_crew *crew, int n)
 {
     struct fmi_crew_shm *shm = crew->plan.shm;
-    if (atomic_load(&shm->failed_trial) == atomic_load(&shm->trial)) /* pairs with fail_trial */
+    if (atomic_load(&shm->failed_trial) ==
+        atomic_load(&shm->trial)) /* pairs with fmi_wards_fail_trial */
         return tell_failure(shm, crew->plan.n);
     if (atomic_load(&shm->command) == FMI_COMMAND_KILL)
         return fmi_error(FM_ECANCELLED, "the pool was terminated");

@@ -96,7 +96,7 @@ static void retire(void)
 {
     struct fmi_park_shm *events = &self.plan->shm->events;
     FMI_FAULT("worker.retire");
-    atomic_store(&self.shared->retiring, self.starts); /* pairs with is_retiring */
+    atomic_store(&self.shared->retiring, self.starts); /* pairs with fmi_wards_retires */
     FMI_FAULT("worker.retiring");
     int rc = fmi_sys_notify_parent(self.warden_pid); /* refused if the function changed the user */
     while (rc == 0) {
