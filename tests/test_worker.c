@@ -111,6 +111,15 @@ static void print_everywhere(void *arg)
     fflush(stdout);
 }
 
+static void read_text(const char *path, char *text, size_t size)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return;
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
 static int count_text(const char *text, const char *part)
 {
     int n = 0;
@@ -119,22 +128,69 @@ static int count_text(const char *text, const char *part)
     return n;
 }
 
+static int count_number(const char *text, int number)
+{
+    char part[16];
+    snprintf(part, sizeof part, "<%d>", number);
+    return count_text(text, part);
+}
+
 static void test_worker_output_appears_once(void **state)
 {
     (void)state;
-    char path[600], text[4096] = "", number[16];
+    char path[600], text[4096] = "";
     snprintf(path, sizeof path, "%s/stdout", t_temp_dir());
     assert_int_equal(t_exit_code(t_in_child(print_everywhere, path)), 0);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_true(fread(text, 1, sizeof text - 1, file) > 0);
-    fclose(file);
+    read_text(path, text, sizeof text);
     assert_int_equal(count_text(text, "before"), 1);
     assert_int_equal(count_text(text, "after"), 1);
-    for (int i = 0; i < 10; i++) {
-        snprintf(number, sizeof number, "<%d>", i);
-        assert_int_equal(count_text(text, number), 1);
-    }
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(count_number(text, i), 1);
+}
+
+static int print_rank(int rank, void *arg)
+{
+    (void)arg;
+    printf("(%d)", rank);
+    return 0;
+}
+
+static int print_call(const void *arg, void *result)
+{
+    return print_item(arg, result, NULL);
+}
+
+/* Exits 0 if all is in the file before the workers are ended in the hard way. */
+static void print_and_terminate(void *arg)
+{
+    fm_pool *pool;
+    char text[600] = "";
+    const char *path = arg;
+    if (freopen(path, "w", stdout) == NULL)
+        _exit(10);
+    if (fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2, .initializer = print_rank)) != 0)
+        _exit(11);
+    if (fm_pool_map_range(pool, print_item, 0, 10, NULL, NULL) != 0)
+        _exit(12);
+    if (fm_pool_apply(pool, print_call, &(int64_t){10}, sizeof(int64_t), NULL, 0) != 0)
+        _exit(13);
+    read_text(path, text, sizeof text);
+    if (fm_pool_terminate(pool) != 0 || fm_pool_destroy(pool) != 0)
+        _exit(14);
+    if (count_text(text, "(0)") != 1 || count_text(text, "(1)") != 1)
+        _exit(15);
+    for (int i = 0; i <= 10; i++)
+        if (count_number(text, i) != 1)
+            _exit(16);
+}
+
+static void test_worker_output_is_out_when_the_map_returns(void **state)
+{
+    (void)state;
+    char path[600];
+    snprintf(path, sizeof path, "%s/stdout", t_temp_dir());
+    for (int round = 0; round < 20; round++)
+        assert_int_equal(t_exit_code(t_in_child(print_and_terminate, path)), 0);
 }
 
 static int read_stdin(const void *item, void *result, void *arg)
@@ -376,7 +432,9 @@ static void test_worker_runs_on_the_core_that_the_pool_tells(void **state)
 T_MAIN(T_TEST(test_worker_rank_is_that_of_the_worker_and_minus_1_outside),
        T_TEST(test_worker_rank_of_a_caller_that_works_is_0),
        T_TEST(test_worker_is_another_process_than_the_host),
-       T_TEST(test_worker_output_appears_once), T_TEST(test_worker_stdin_is_dev_null),
+       T_TEST(test_worker_output_appears_once),
+       T_TEST(test_worker_output_is_out_when_the_map_returns),
+       T_TEST(test_worker_stdin_is_dev_null),
        T_TEST(test_worker_runs_no_signal_handler_of_the_host),
        T_TEST(test_worker_ignores_the_terminals_interrupt),
        T_TEST(test_worker_runs_no_exit_handler_of_the_host),

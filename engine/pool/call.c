@@ -2,6 +2,7 @@
 /* Calling the user's function: items one by one, or chunks in pieces; limits, retries, early ends. */
 #include "clock.h"
 #include "fault.h"
+#include "process.h"
 #include "row.h"
 #include "run.h"
 
@@ -28,11 +29,14 @@ void fmi_runner_enter(struct fmi_runner *r)
         serving = r;
 }
 
+/* What a worker has printed is out before its work counts as done: a pool may be destroyed right after the map. */
 void fmi_runner_leave(const struct fmi_runner *r)
 {
     current = r->outer;
-    if (r->worker != NULL)
-        serving = NULL;
+    if (r->worker == NULL)
+        return;
+    serving = NULL;
+    fmi_sys_flush_output();
 }
 
 int fm_worker_rank(void)

@@ -10,7 +10,6 @@
 #include "fault.h"
 #include "filemap.h"
 #include "job.h"
-#include "process.h"
 #include "recycle.h"
 #include "run.h"
 
@@ -218,7 +217,6 @@ static void sleep_until_published(struct server *s, uint32_t seen)
     int is_on_host_core =
         s->view->is_isolated && s->host_cpu >= 0 && s->host_cpu == s->view->cpus[s->rank];
     int64_t spin_ns = is_on_host_core ? 0 : FMI_SPIN_NS;
-    fmi_sys_flush_output();
     fmi_filemap_drop_dead();
     if (is_too_large(s, seen, spin_ns))
         return;

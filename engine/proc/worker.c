@@ -60,6 +60,7 @@ static int initialize(void)
     if (self.plan->initializer == NULL)
         return 0;
     int code = self.plan->initializer(self.rank, self.plan->init_arg);
+    fmi_sys_flush_output();
     if (code != 0) {
         atomic_store(&self.shared->init_code, code);
         fmi_park_wake(&self.plan->shm->events);
