@@ -22,7 +22,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KIB = 1024, MIB = 1 << 20, SPAN = 64 * KIB, NOT_ALLOWED = 77, N_LIVE = 64 };
+enum {
+    KIB = 1024,
+    MIB = 1 << 20,
+    SPAN = 64 * KIB,
+    NOT_ALLOWED = 77,
+    NO_HUGE_PAGES = 78,
+    N_LIVE = 64
+};
 
 static const size_t sizes[] = {1,       2,     63,           64,      65,       1000,
                                4096,    32767, 32 * KIB,     32769,   SPAN,     SPAN + 1,
@@ -64,6 +71,8 @@ static void run_in_child(void (*fn)(void *))
     int status = t_in_child(fn, NULL);
     if (t_exit_code(status) == NOT_ALLOWED)
         t_skip("the right to mount a small /dev/shm (root)");
+    if (t_exit_code(status) == NO_HUGE_PAGES)
+        t_skip("a kernel that makes huge pages of shared memory (MADV_COLLAPSE)");
     assert_int_equal(t_signal(status), 0);
     assert_int_equal(t_exit_code(status), 0);
 }
@@ -279,6 +288,93 @@ static void test_heap_unknown_backing_falls_back_to_memfd(void **state)
 {
     (void)state;
     run_in_child(allocate_with_unknown_backing);
+}
+
+/* ---- huge pages ---- */
+
+/* [KiB] of the heap that this process sees through huge pages. */
+static long n_huge_kib(void)
+{
+    char line[512];
+    int is_heap = 0;
+    long sum = 0, kib;
+    FILE *file = fopen("/proc/self/smaps", "r");
+    EXPECT(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strchr("0123456789abcdef", line[0]) != NULL)
+            is_heap = strstr(line, "/memfd:forkmap") != NULL;
+        else if (is_heap && sscanf(line, "ShmemPmdMapped: %ld", &kib) == 1)
+            sum += kib;
+    }
+    fclose(file);
+    return sum;
+}
+
+/* Of the system, for memory that is not the heap's. */
+static int has_huge_pages(void)
+{
+    const size_t bytes = 4 * MIB;
+    int fd = memfd_create("probe", MFD_CLOEXEC), has = 0;
+    if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0 || fallocate(fd, 0, 0, (off_t)bytes) != 0)
+        return 0;
+    void *p = mmap((void *)0x300000000000, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    has = p != MAP_FAILED && madvise(p, bytes, 25 /* MADV_COLLAPSE */) == 0;
+    if (p != MAP_FAILED)
+        munmap(p, bytes);
+    close(fd);
+    return has;
+}
+
+/* Of 32 MiB at any 64 KiB, 15 times 2 MiB are whole huge pages. */
+static void allocate_on_huge_pages(void *arg)
+{
+    (void)arg;
+    unsigned char *p, *small;
+    if (!has_huge_pages())
+        _exit(NO_HUGE_PAGES);
+    EXPECT(fmi_heap_alloc((void **)&small, 7 * MIB, 0) == 0);
+    memset(small, 1, 7 * MIB);
+    EXPECT(n_huge_kib() == 0);
+    EXPECT(fmi_heap_alloc((void **)&p, 32 * MIB, FMI_HEAP_ZERO) == 0);
+    EXPECT(is_all(p, 32 * MIB, 0));
+    memset(p, 2, 32 * MIB);
+    EXPECT(n_huge_kib() >= 30 * KIB);
+    EXPECT(is_all(small, 7 * MIB, 1));
+    /* smaller ones in its place cut the pages up */
+    EXPECT(fmi_heap_free(p) == 0);
+    for (int i = 0; i < 30; i++) {
+        EXPECT(fmi_heap_alloc((void **)&p, MIB + SPAN, FMI_HEAP_ZERO) == 0);
+        EXPECT(is_all(p, MIB + SPAN, 0));
+        memset(p, 3 + i, MIB + SPAN);
+    }
+    EXPECT(is_all(small, 7 * MIB, 1) && is_all(p, MIB + SPAN, 3 + 29));
+}
+
+static void test_heap_large_memory_lies_on_huge_pages(void **state)
+{
+    (void)state;
+    unsetenv("FORKMAP_HUGE_PAGES");
+    unsetenv("FORKMAP_BACKING");
+    run_in_child(allocate_on_huge_pages);
+}
+
+static void allocate_without_huge_pages(void *arg)
+{
+    unsigned char *p;
+    (void)arg;
+    if (!has_huge_pages())
+        _exit(NO_HUGE_PAGES);
+    setenv("FORKMAP_HUGE_PAGES", "no", 1);
+    EXPECT(fmi_heap_alloc((void **)&p, 32 * MIB, 0) == 0);
+    memset(p, 2, 32 * MIB);
+    EXPECT(n_huge_kib() == 0);
+}
+
+static void test_heap_without_huge_pages_if_so_asked(void **state)
+{
+    (void)state;
+    unsetenv("FORKMAP_BACKING");
+    run_in_child(allocate_without_huge_pages);
 }
 
 static void mount_small_dev_shm(void)
@@ -718,6 +814,8 @@ T_MAIN(T_TEST(test_heap_is_no_larger_than_the_environment_allows),
        T_TEST(test_heap_in_dev_shm_works_and_leaves_no_name),
        T_TEST(test_heap_cannot_be_truncated_by_its_descriptor),
        T_TEST(test_heap_unknown_backing_falls_back_to_memfd),
+       T_TEST(test_heap_large_memory_lies_on_huge_pages),
+       T_TEST(test_heap_without_huge_pages_if_so_asked),
        T_TEST(test_heap_in_full_dev_shm_gives_enospc_and_no_bus_error),
        T_TEST(test_heap_small_blocks_in_full_dev_shm_give_enospc),
        T_TEST(test_heap_by_default_is_not_limited_by_a_small_dev_shm),

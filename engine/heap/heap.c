@@ -159,10 +159,21 @@ static size_t limit_under_valgrind(void)
     return preload != NULL && strstr(preload, "/vgpreload_") != NULL ? valgrind_bytes : SIZE_MAX;
 }
 
+static int wants_huge_pages(void)
+{
+    const char *text = getenv("FORKMAP_HUGE_PAGES");
+    if (text == NULL || *text == '\0' || strcmp(text, "yes") == 0)
+        return 1;
+    if (strcmp(text, "no") != 0)
+        fmi_log(FM_LOG_WARNING, "FORKMAP_HUGE_PAGES=%s is neither yes nor no; they are used", text);
+    return strcmp(text, "no") != 0;
+}
+
 static int open_largest(struct fmi_heap *heap)
 {
     size_t limit = fmi_sys_file_limit(), bytes = largest_bytes;
     size_t wanted = limit_from_environment();
+    heap->wants_huge = wants_huge_pages();
     if (wanted == SIZE_MAX)
         wanted = limit_under_valgrind();
     while ((bytes > limit || bytes > wanted) && bytes > smallest_bytes)
@@ -229,6 +240,7 @@ int fmi_heap_attach(const struct fmi_heap_place *place)
                          place->bytes >> 20, (void *)place->base, fm_strerror(rc));
     heap.fd = place->fd;
     heap.inode = fmi_sys_inode(place->fd);
+    heap.wants_huge = wants_huge_pages();
     lay_out(&heap, place->base, place->bytes);
     rc = check_header(&heap);
     if (rc == 0)

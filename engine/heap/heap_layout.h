@@ -53,6 +53,7 @@ struct fmi_heap {
     uint32_t n_spans; /* private copy: the shared one may be overwritten */
     size_t bytes;
     int fd;
+    int wants_huge; /* pages under large runs */
     uint64_t inode;
 };
 

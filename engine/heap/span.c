@@ -14,6 +14,7 @@
 #define COLD_BIT 16ull
 enum { READY_STEP = 8192 };     /* spans whose words are reserved at a time: 64 KiB of table */
 enum { CHECK_BYTES = 1 << 20 }; /* below, the kernel's answer to the reservation is enough */
+enum { HUGE_BYTES = 8 << 20 };  /* below, the cores' TLBs reach as far with small pages */
 
 static uint64_t word_of(unsigned kind, uint64_t cold, uint32_t a, uint32_t b)
 {
@@ -177,6 +178,8 @@ static int fill_run(struct fmi_heap *heap, uint32_t head, uint32_t n, int zero)
             if (rc != 0)
                 return rc;
             FMI_FAULT("span.filled");
+            if (heap->wants_huge && (end - i) * FMI_SPAN_BYTES >= HUGE_BYTES)
+                fmi_sys_make_huge(p, (end - i) * FMI_SPAN_BYTES);
             for (uint32_t k = i; k < end; k++)
                 store_word(heap, k, load_word(heap, k) & ~COLD_BIT); /* it has pages from now on */
         } else if (zero) {

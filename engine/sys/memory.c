@@ -18,6 +18,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -177,6 +180,20 @@ int fmi_sys_reserve(int fd, uint64_t inode, size_t offset, void *mapped, size_t 
         done += slice;
     }
     return 0;
+}
+
+void fmi_sys_make_huge(void *mapped, size_t bytes)
+{
+    int rc = 0;
+    size_t lead =
+        SLICE_BYTES - (uintptr_t)mapped % SLICE_BYTES; /* later slices begin with a huge page */
+    for (size_t done = 0, slice; done < bytes && (rc == 0 || errno == EAGAIN || errno == EBUSY);
+         done += slice) {
+        slice = done == 0 ? lead : SLICE_BYTES;
+        if (slice > bytes - done)
+            slice = bytes - done;
+        rc = madvise((char *)mapped + done, slice, MADV_COLLAPSE);
+    }
 }
 
 int fmi_sys_punch(void *mapped, size_t bytes)

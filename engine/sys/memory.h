@@ -47,6 +47,12 @@ int fmi_sys_unprotect(void *p, size_t bytes);
  */
 int fmi_sys_reserve(int fd, uint64_t inode, size_t offset, void *mapped, size_t bytes);
 
+/*
+ * Puts huge pages under the whole ones of these, which are reserved: whoever touches them then faults once in 2 MiB. A wish: the kernel has none left,
+ * or cannot (before Linux 6.1). It copies; in slices, so that signals are handled.
+ */
+void fmi_sys_make_huge(void *mapped, size_t bytes);
+
 /* Gives the pages back to the kernel; they read 0 afterwards. */
 int fmi_sys_punch(void *mapped, size_t bytes);
 
