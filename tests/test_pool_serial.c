@@ -242,10 +242,63 @@ static void test_serial_pool_may_be_used_by_several_threads(void **state)
     t_destroy(pool);
 }
 
+static int look_for_the_end(const void *item, void *result, void *arg)
+{
+    (void)item;
+    (void)result;
+    return __atomic_load_n(&((struct steps *)arg)->n_ended,
+                           __ATOMIC_RELAXED); /* a late call fails */
+}
+
+static int end_slowly(int rank, void *arg)
+{
+    __atomic_fetch_add(&((struct steps *)arg)->n_ended, 1, __ATOMIC_RELAXED);
+    t_sleep_ms(1);
+    return rank;
+}
+
+static void *map_until_closed(void *arg)
+{
+    struct close_arg *a = arg;
+    int rc;
+    do
+        rc = fm_pool_map_range(a->pool, look_for_the_end, 0, 3, NULL, FM_MAP_OPTS(.arg = a->steps));
+    while (rc == 0);
+    return (void *)(intptr_t)(rc == FM_ECLOSED ? 0 : rc);
+}
+
+/* Whoever leaves last finalizes, and nobody is inside then. */
+static void test_serial_pool_closed_under_threads_is_finalized_once_after_the_last_map(void **state)
+{
+    enum { N = 3, ROUNDS = 200 };
+    (void)state;
+    pthread_t threads[N];
+    void *code;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct steps steps = {0};
+        struct close_arg arg = {.steps = &steps};
+        t_expect(fm_pool_open(&arg.pool, FM_POOL_OPTS(.caller = FM_CALLER_ONLY,
+                                                      .finalizer = end_slowly, .init_arg = &steps)),
+                 0);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, map_until_closed, &arg), 0);
+        if (round % 2 != 0)
+            t_sleep_ms(1);
+        t_expect(fm_pool_close(arg.pool), 0);
+        for (int i = 0; i < N; i++) {
+            pthread_join(threads[i], &code);
+            t_expect((int)(intptr_t)code, 0);
+        }
+        t_destroy(arg.pool);
+        assert_int_equal(steps.n_ended, 1);
+    }
+}
+
 T_MAIN(T_TEST(test_serial_pool_has_no_process_but_the_caller),
        T_TEST(test_serial_pool_maps_as_others_do),
        T_TEST(test_serial_pool_records_failures_as_others_do),
        T_TEST(test_serial_pool_initializes_and_finalizes_the_caller_once),
        T_TEST(test_serial_pool_whose_initializer_fails_is_not_opened),
        T_TEST(test_serial_pool_that_is_closed_in_a_map_is_finalized_after_it),
-       T_TEST(test_serial_pool_may_be_used_by_several_threads))
+       T_TEST(test_serial_pool_may_be_used_by_several_threads),
+       T_TEST(test_serial_pool_closed_under_threads_is_finalized_once_after_the_last_map))

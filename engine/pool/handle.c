@@ -25,72 +25,108 @@ int fmi_pool_check(const fm_pool *pool)
     return 0;
 }
 
+int fmi_pool_gate(void)
+{
+    static _Atomic unsigned n_threads; /* private to the process */
+    static _Thread_local unsigned number;
+    if (number == 0)
+        number =
+            atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed) % FMI_HANDLE_GATES + 1;
+    return (int)number - 1;
+}
+
+static struct fmi_gate *gate_of_this_thread(fm_pool *pool)
+{
+    return &pool->gates[fmi_pool_gate()];
+}
+
+static int is_occupied(const fm_pool *pool)
+{
+    for (int i = 0; i < FMI_HANDLE_GATES; i++)
+        if (atomic_load(&pool->gates[i].n) != 0)
+            return 1;
+    return 0;
+}
+
 int fmi_pool_enter(fm_pool *pool)
 {
     int rc = fmi_pool_check(pool);
     if (rc != 0)
         return rc;
-    int phase = (int)(atomic_fetch_add(&pool->use, 1) >> 32);
-    if (atomic_load(&pool->mark) != FMI_HANDLE_LIVE) { /* destroyed since: touch nothing else */
-        atomic_fetch_sub(&pool->use, 1);
-        return fmi_pool_check(pool);
-    }
-    if (phase == FMI_PHASE_OPEN)
-        return 0;
-    fmi_pool_leave(pool);
-    return fmi_error(FM_ECLOSED, "the pool is %s",
-                     phase == FMI_PHASE_CLOSED ? "closed to new maps" : "terminated");
+    atomic_fetch_add(&gate_of_this_thread(pool)->n, 1);
+    int phase = fmi_pool_phase(pool);
+    rc = fmi_pool_check(pool);
+    if (rc == 0 && phase != FMI_PHASE_OPEN)
+        rc = fmi_error(FM_ECLOSED, "the pool is %s",
+                       phase == FMI_PHASE_CLOSED ? "closed to new maps" : "terminated");
+    if (rc != 0)
+        fmi_pool_leave(pool);
+    return rc;
 }
 
 int fmi_pool_hold(fm_pool *pool, uint64_t serial)
 {
     if (pool->owner != fmi_owner_pid())
         return fmi_error(FM_EFORKED, "the result belongs to process %u", pool->owner);
-    atomic_fetch_add(&pool->use, 1);
+    atomic_fetch_add(&gate_of_this_thread(pool)->n, 1);
     if (atomic_load(&pool->mark) == FMI_HANDLE_LIVE && pool->serial == serial)
         return 0;
-    if (atomic_load(&pool->mark) == FMI_HANDLE_LIVE)
-        fmi_pool_leave(pool); /* of another pool by now */
-    else
-        atomic_fetch_sub(&pool->use, 1);
+    fmi_pool_leave(pool); /* it is destroyed, and another one by now or not */
     return -EINVAL;
 }
 
-/*
- * The last to leave a pool that is being closed or destroyed wakes whoever waits for that, under the lock, which the destroyer takes
- * too before it frees what is touched here. While the pool is open, nothing is touched after the count.
- */
+/* After the count the pool may be gone, so what is touched then outlives it: the phase, and what fmi_pool_wind_down reads first. */
 void fmi_pool_leave(fm_pool *pool)
 {
-    uint64_t use =
-        atomic_load_explicit(&pool->use, memory_order_relaxed); /* the exchange decides */
-    while (use >> 32 == FMI_PHASE_OPEN)
-        if (atomic_compare_exchange_weak(&pool->use, &use, use - 1))
-            return;
-    if (use >> 32 == FMI_PHASE_CLOSED && (uint32_t)use == 1)
-        fmi_pool_finalize(pool); /* before the count: then the pool may be gone */
+    atomic_fetch_sub(&gate_of_this_thread(pool)->n, 1);
+    if (fmi_pool_phase(pool) != FMI_PHASE_OPEN)
+        fmi_pool_wind_down(pool);
+}
+
+/* Under the lock. */
+static int is_to_wind_down(const fm_pool *pool)
+{
+    uint64_t mark = atomic_load(&pool->mark);
+    return (mark == FMI_HANDLE_LIVE || mark == FMI_HANDLE_ENDING) && !is_occupied(pool);
+}
+
+/* Under the lock, but while it runs: it is the user's. By then this thread is inside again. */
+static void finalize(fm_pool *pool)
+{
+    int (*finalizer)(int, void *) = pool->finalizer;
+    if (finalizer == NULL || fmi_pool_phase(pool) != FMI_PHASE_CLOSED)
+        return;
+    pool->finalizer = NULL;
+    atomic_fetch_add(&gate_of_this_thread(pool)->n, 1);
+    pthread_mutex_unlock(&pool->lock);
+    (void)finalizer(0, pool->finalizer_arg);
     pthread_mutex_lock(&pool->lock);
-    if ((uint32_t)atomic_fetch_sub(&pool->use, 1) == 1) {
-        fmi_pool_dismiss(pool);
+    atomic_fetch_sub(&gate_of_this_thread(pool)->n, 1);
+}
+
+void fmi_pool_wind_down(fm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (is_to_wind_down(pool)) {
+        finalize(pool);
+        if (pool->has_crew)
+            fmi_crew_command(&pool->crew,
+                             FMI_COMMAND_LEAVE); /* first: the warden believes `left` only then */
+        atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
+        fmi_park_wake(&pool->view.shm->work);
         fmi_park_wake(&pool->view.shm->done);
     }
     pthread_mutex_unlock(&pool->lock);
 }
 
-void fmi_pool_dismiss(fm_pool *pool)
+int fmi_pool_vacate(fm_pool *pool)
 {
-    if (pool->has_crew)
-        fmi_crew_command(&pool->crew,
-                         FMI_COMMAND_LEAVE); /* first: the warden believes `left` only then */
-    atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
-    fmi_park_wake(&pool->view.shm->work);
-}
-
-void fmi_pool_finalize(fm_pool *pool)
-{
-    int (*finalizer)(int, void *) = atomic_exchange(&pool->finalizer, NULL);
-    if (finalizer != NULL)
-        (void)finalizer(0, pool->finalizer_arg);
+    pthread_mutex_lock(&pool->lock);
+    int is_empty = !is_occupied(pool);
+    if (is_empty)
+        atomic_store(&pool->mark, FMI_HANDLE_EMPTY);
+    pthread_mutex_unlock(&pool->lock);
+    return is_empty;
 }
 
 int fmi_pool_is_inline(const fm_pool *pool)

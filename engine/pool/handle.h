@@ -16,11 +16,14 @@
 #include "module.h"
 
 #include <pthread.h>
+#include <stdalign.h>
 
 #define FMI_HANDLE_LIVE   0x65766c6c6f6f70ull
 #define FMI_HANDLE_ENDING 0x646e656c6f6f70ull /* a thread is destroying it */
+#define FMI_HANDLE_EMPTY  0x7974706d656c70ull /* nobody is inside any more */
 #define FMI_HANDLE_DEAD   0x646165646c6f70ull
 
+enum { FMI_HANDLE_GATES = 8 };
 enum { FMI_PHASE_OPEN = 1, FMI_PHASE_CLOSED = 2, FMI_PHASE_TERMINATED = 3 };
 
 struct fmi_described { /* a function of a module opened after the pool; lives as long as the pool */
@@ -33,11 +36,21 @@ struct fmi_kept_block {
     void *block;
 };
 
+/*
+ * Threads that are inside a call, counted where they entered: a thread always takes the same gate, so threads that make many short calls do
+ * not wait for each other's cache line. Enter: count, then read mark and phase. Close: set the phase, then sum. Both are seq_cst, so one of the two
+ * sees the other; and a sum of 0 is true, because whoever it missed came too late, and goes back.
+ */
+struct fmi_gate {
+    alignas(64) _Atomic uint64_t n;
+};
+
 struct fm_pool {
+    struct fmi_gate gates[FMI_HANDLE_GATES];
     _Atomic uint64_t mark;
-    struct fm_pool *next; /* of all handles of the process */
-    _Atomic uint64_t use; /* { phase:32, threads inside a map:32 }: so the last to leave knows */
-    pthread_mutex_t lock; /* for the words at the end */
+    _Atomic int phase;
+    struct fm_pool *next;     /* of all handles of the process */
+    pthread_mutex_t lock;     /* for the words at the end */
     pthread_mutex_t resizing; /* one resize after the other */
 
     int first_cleared; /* what comes before outlives the pool, for late-comers; the rest starts as 0 */
@@ -46,11 +59,10 @@ struct fm_pool {
     _Atomic int n_waiting; /* threads, for a job slot */
     _Atomic int n_workers; /* wanted; of view.n_ranks that there may be */
     int64_t start_timeout;
-    int caller;                                    /* fm_caller */
-    int has_crew;                                  /* not when the caller is the only worker */
-    int method;                                    /* fm_start_method */
-    int is_serial;                                 /* FM_CALLER_ONLY */
-    int (*_Atomic finalizer)(int rank, void *arg); /* of a serial pool, until it has run */
+    int caller;    /* fm_caller */
+    int has_crew;  /* not when the caller is the only worker */
+    int method;    /* fm_start_method */
+    int is_serial; /* FM_CALLER_ONLY */
     void *finalizer_arg;
     int is_nested; /* opened by a function: its maps do not run inline there */
     struct fmi_crew crew;
@@ -69,6 +81,7 @@ struct fm_pool {
     _Atomic uint64_t end_ticks;                /* when it was terminated; 0: not yet */
 
     /* under the lock */
+    int (*finalizer)(int rank, void *arg); /* of a serial pool, until it has run */
     struct fmi_described *described;
     struct fmi_kept_block *kept_blocks;
     const void *known_function; /* the last function asked for, under known_generation */
@@ -82,13 +95,11 @@ struct fm_pool {
 
 static inline int fmi_pool_phase(const fm_pool *pool)
 {
-    return (int)(atomic_load(&pool->use) >> 32);
+    return atomic_load(&pool->phase);
 }
 
-static inline uint32_t fmi_pool_active(const fm_pool *pool)
-{
-    return (uint32_t)atomic_load(&pool->use);
-}
+/* Which gate this thread takes, of every pool. */
+int fmi_pool_gate(void);
 
 /* 0 if `pool` is a live handle of this process; -EINVAL, FM_EFORKED. */
 int fmi_pool_check(const fm_pool *pool);
@@ -97,11 +108,14 @@ int fmi_pool_check(const fm_pool *pool);
 int fmi_pool_enter(fm_pool *pool);
 void fmi_pool_leave(fm_pool *pool);
 
-/* Lets the workers of a closed pool leave. Once no map is inside: one that has entered is yet to publish its job. */
-void fmi_pool_dismiss(fm_pool *pool);
+/*
+ * After the phase was set, and by each thread that leaves from then on. If nobody is inside: the workers of a closed pool may leave (who has
+ * entered is yet to publish its job), the finalizer of one whose caller does all runs, and whoever destroys it is woken.
+ */
+void fmi_pool_wind_down(fm_pool *pool);
 
-/* The finalizer of a closed pool whose caller does all. Without the lock: it is the user's. */
-void fmi_pool_finalize(fm_pool *pool);
+/* 1: nobody is inside, and nobody will touch the pool's shared parts any more. Once the mark says that it ends. */
+int fmi_pool_vacate(fm_pool *pool);
 
 /* The same for a pool in any phase, to ask about what it was given before. FM_EFORKED, -EINVAL: it is destroyed, or is another one since. */
 int fmi_pool_hold(fm_pool *pool, uint64_t serial);

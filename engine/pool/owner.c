@@ -31,7 +31,25 @@ uint32_t fmi_owner_become(void)
     return (uint32_t)getpid();
 }
 
-/* What late-comers may still touch, count and lock, outlives the pool. A handle of the parent's, seen in a child, is live and not ours: it is left alone. */
+static void init_handle(struct fm_pool *handle, struct fm_pool *next)
+{
+    memset(handle, 0, sizeof *handle);
+    pthread_mutex_init(&handle->lock, NULL);
+    pthread_mutex_init(&handle->resizing, NULL);
+    handle->next = next;
+}
+
+/* What late-comers may still touch outlives the pool; but of the parent's threads none comes here, in a child. */
+static void reset_handle(struct fm_pool *handle)
+{
+    if (handle->owner != (uint32_t)getpid())
+        init_handle(handle, handle->next);
+    else
+        memset((char *)handle + offsetof(fm_pool, first_cleared), 0,
+               sizeof *handle - offsetof(fm_pool, first_cleared));
+}
+
+/* A handle of the parent's, seen in a child, is live and not ours: it is left alone. */
 fm_pool *fmi_owner_new_handle(void)
 {
     fm_pool *found;
@@ -42,12 +60,9 @@ fm_pool *fmi_owner_new_handle(void)
             break;
     }
     if (found != NULL) {
-        memset((char *)found + offsetof(fm_pool, first_cleared), 0,
-               sizeof *found - offsetof(fm_pool, first_cleared));
-    } else if ((found = calloc(1, sizeof *found)) != NULL) {
-        pthread_mutex_init(&found->lock, NULL);
-        pthread_mutex_init(&found->resizing, NULL);
-        found->next = handles;
+        reset_handle(found);
+    } else if ((found = aligned_alloc(alignof(fm_pool), sizeof *found)) != NULL) {
+        init_handle(found, handles);
         handles = found;
     }
     fmi_forklock_release(&adding);

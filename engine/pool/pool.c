@@ -200,19 +200,10 @@ static void free_handle(fm_pool *pool)
     atomic_store(&pool->mark, FMI_HANDLE_DEAD);
 }
 
-/* The count beside the phase is kept: a thread that came too late may be taking itself off it. */
-static void set_phase(fm_pool *pool, int phase)
-{
-    uint64_t use = atomic_load(&pool->use);
-    while (!atomic_compare_exchange_weak(&pool->use, &use, (uint64_t)phase << 32 | (uint32_t)use))
-        ;
-}
-
 static void advance_phase(fm_pool *pool, int phase)
 {
-    uint64_t use = atomic_load(&pool->use);
-    while ((int)(use >> 32) < phase &&
-           !atomic_compare_exchange_weak(&pool->use, &use, (uint64_t)phase << 32 | (uint32_t)use))
+    int now = fmi_pool_phase(pool);
+    while (now < phase && !atomic_compare_exchange_weak(&pool->phase, &now, phase))
         ;
 }
 
@@ -266,7 +257,7 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
                                                  : o->caller;
     pool->is_serial = o->caller == FM_CALLER_ONLY;
     pool->is_nested = fmi_runner_current() != NULL;
-    set_phase(pool, FMI_PHASE_OPEN);
+    atomic_store(&pool->phase, FMI_PHASE_OPEN);
     pool->start_timeout = o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS;
     int rc = count_workers(o);
     atomic_store(&pool->n_workers, rc);
@@ -323,13 +314,7 @@ int fm_pool_close(fm_pool *pool)
     if (rc != 0)
         return rc;
     advance_phase(pool, FMI_PHASE_CLOSED);
-    pthread_mutex_lock(&pool->lock);
-    int is_idle = fmi_pool_active(pool) == 0; /* else the last map that leaves does it */
-    if (is_idle)
-        fmi_pool_dismiss(pool);
-    pthread_mutex_unlock(&pool->lock);
-    if (is_idle)
-        fmi_pool_finalize(pool);
+    fmi_pool_wind_down(pool); /* if a map is inside, the last one that leaves does it */
     return 0;
 }
 
@@ -382,12 +367,10 @@ static void await_maps(fm_pool *pool)
 {
     for (;;) {
         uint32_t seen = fmi_park_seen(&pool->view.shm->done);
-        if (fmi_pool_active(pool) == 0)
+        if (fmi_pool_vacate(pool))
             break;
         fmi_park(&pool->view.shm->done, seen, 0, fmi_deadline_after(FM_MS(100)));
     }
-    pthread_mutex_lock(&pool->lock); /* the last one may still be waking us: fmi_pool_leave */
-    pthread_mutex_unlock(&pool->lock);
 }
 
 int fm_pool_destroy(fm_pool *pool)

@@ -25,10 +25,14 @@ struct
     struct fmi_task_slot slots[];
 };
 
+/* Pushed by the threads of one gate; taken all at once, under the lock. */
+struct returned {
+    alignas(64) struct fmi_task_slot *_Atomic first;
+};
+
 struct fmi_task_queue { /* made with the pool's first task */
+    struct returned returned[FMI_HANDLE_GATES];
     struct fmi_tasks_shm *shm;
-    struct fmi_task_slot
-        *_Atomic returned; /* pushed by any thread; taken all at once, under the lock */
     pthread_mutex_t lock;
     struct segment *segments;
     struct fmi_task_slot *free;
@@ -52,9 +56,10 @@ static void init_lock(pthread_mutex_t *lock)
 static int open_tasks(fm_pool *pool, struct fmi_task_queue **out)
 {
     char *block;
-    struct fmi_task_queue *queue = calloc(1, sizeof *queue);
+    struct fmi_task_queue *queue = aligned_alloc(alignof(struct fmi_task_queue), sizeof *queue);
     if (queue == NULL)
         return -ENOMEM;
+    memset(queue, 0, sizeof *queue);
     int rc = fmi_guarded_take(&block, fmi_tasks_bytes(pool->view.n_ranks));
     if (rc != 0) {
         free(queue);
@@ -109,12 +114,25 @@ static int add_segment(struct fmi_task_queue *queue)
     return 0;
 }
 
+/* Those of this thread are in its cache. */
+static struct fmi_task_slot *take_returned(struct fmi_task_queue *queue)
+{
+    struct fmi_task_slot *first = NULL;
+    for (int i = 0, own = fmi_pool_gate(); i < FMI_HANDLE_GATES && first == NULL; i++) {
+        struct fmi_task_slot *_Atomic *from = &queue->returned[(own + i) % FMI_HANDLE_GATES].first;
+        if (atomic_load_explicit(from, memory_order_relaxed) !=
+            NULL) /* acquire: pairs with fmi_task_put */
+            first = atomic_exchange_explicit(from, NULL, memory_order_acquire);
+    }
+    return first;
+}
+
 /* Under the lock. */
 static int take_slot(struct fmi_task_queue *queue, struct fmi_task_slot **out)
 {
     int rc = 0;
-    if (queue->free == NULL) /* acquire: pairs with fmi_task_put */
-        queue->free = atomic_exchange_explicit(&queue->returned, NULL, memory_order_acquire);
+    if (queue->free == NULL)
+        queue->free = take_returned(queue);
     if (queue->free == NULL)
         rc = add_segment(queue);
     if (queue->free == NULL)
@@ -335,8 +353,11 @@ void fmi_task_put(fm_pool *pool, struct fmi_task_slot *slot)
     slot->is_limited = 0;
     slot->owner = NULL;
     slot->more = NULL;
-    slot->next = atomic_load_explicit(&queue->returned, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&queue->returned, &slot->next, slot))
+    struct fmi_task_slot *_Atomic *to = &queue->returned[fmi_pool_gate()].first;
+    slot->next = atomic_load_explicit(to, memory_order_relaxed);
+    /* release: pairs with take_returned */
+    while (!atomic_compare_exchange_weak_explicit(to, &slot->next, slot, memory_order_release,
+                                                  memory_order_relaxed))
         ;
 }
 
