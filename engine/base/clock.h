@@ -10,7 +10,8 @@
 #include <forkmap/status.h>
 #include <time.h>
 
-#define FMI_NEVER INT64_MAX /* the deadline of FM_FOREVER */
+#define FMI_NEVER   INT64_MAX /* the deadline of FM_FOREVER */
+#define FMI_AT_ONCE 0 /* a deadline that is over, as all is to know without asking for the time */
 
 static inline int64_t fmi_now_ns(void)
 {
@@ -26,6 +27,12 @@ static inline int64_t fmi_deadline_after(int64_t timeout)
     if (timeout < 0 || __builtin_add_overflow(fmi_now_ns(), timeout, &deadline))
         return FMI_NEVER;
     return deadline;
+}
+
+/* The same, but FMI_AT_ONCE for FM_NOWAIT. */
+static inline int64_t fmi_deadline_of(int64_t timeout)
+{
+    return timeout == FM_NOWAIT ? FMI_AT_ONCE : fmi_deadline_after(timeout);
 }
 
 static inline uint64_t fmi_ticks(void)

@@ -23,10 +23,8 @@ static int make_record(struct fmi_buffer_shm **out)
     if (code != 0)
         return code;
     *out = record;
-    code = fmi_lock_init(&(*out)->lock);
-    if (code != 0)
-        fmi_heap_free(record);
-    return code;
+    fmi_rlock_init(&(*out)->lock);
+    return 0;
 }
 
 static void publish_buffer(struct fmi_buffer_shm *buffer, char *data, size_t bytes)
@@ -231,14 +229,14 @@ int fm_array_lock(fm_array *a, int64_t timeout)
 {
     struct fmi_array_view seen;
     int code = fmi_array_look(a, &seen);
-    return code != 0 ? code : fmi_lock_acquire(&seen.buffer->lock, fmi_deadline_after(timeout));
+    return code != 0 ? code : fmi_rlock_acquire(&seen.buffer->lock, fmi_deadline_of(timeout));
 }
 
 int fm_array_unlock(fm_array *a)
 {
     struct fmi_array_view seen;
     int code = fmi_array_look(a, &seen);
-    return code != 0 ? code : fmi_lock_release(&seen.buffer->lock);
+    return code != 0 ? code : fmi_rlock_release(&seen.buffer->lock);
 }
 
 /*

@@ -32,7 +32,7 @@
  */
 
 #include "filemap.h"
-#include "lock.h"
+#include "rlock.h"
 
 #include <assert.h>
 #include <forkmap/array.h>
@@ -60,7 +60,7 @@ struct fmi_buffer_shm {
     char *data;
     uint64_t bytes;
     alignas(64) _Atomic uint64_t count;
-    alignas(64) struct fmi_lock_shm lock;
+    alignas(64) struct fmi_rlock_shm lock;
     alignas(64) struct fmi_file_shm file;
 };
 static_assert(sizeof(void *) == 8, "buffer: layout");

@@ -191,14 +191,25 @@ static int open_largest(struct fmi_heap *heap)
     return rc;
 }
 
+static int take_zeroed(void **out, size_t bytes)
+{
+    return fmi_heap_alloc(out, bytes, FMI_HEAP_ZERO);
+}
+
+/* The family's threads know each other by a table in the heap. */
+static void use_heap(struct fmi_heap *heap)
+{
+    fmi_mortals_use(&heap->shm->mortals, take_zeroed);
+    __atomic_store_n(&this_heap, heap, __ATOMIC_RELEASE); /* pairs with the acquire in get_heap */
+}
+
 static int open_heap(struct fmi_heap **out)
 {
     static struct fmi_heap heap;
     fmi_forklock_acquire(&opening);
     int rc = 0;
     if (this_heap == NULL && (rc = open_largest(&heap)) == 0)
-        __atomic_store_n(&this_heap, &heap,
-                         __ATOMIC_RELEASE); /* pairs with the acquire in get_heap */
+        use_heap(&heap);
     *out = this_heap;
     fmi_forklock_release(&opening);
     return rc;
@@ -246,7 +257,7 @@ int fmi_heap_attach(const struct fmi_heap_place *place)
     if (rc == 0)
         rc = protect_gaps(&heap);
     if (rc == 0)
-        __atomic_store_n(&this_heap, &heap, __ATOMIC_RELEASE);
+        use_heap(&heap);
     return rc;
 }
 

@@ -20,10 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mortal.h"
 #include "slab.h"
 
 #define FMI_HEAP_MAGIC  0x70616d6b726f6601ull
-#define FMI_HEAP_LAYOUT 2u
+#define FMI_HEAP_LAYOUT 3u
 
 /* Grouped by who writes when, each group on a line of its own. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct fmi_heap_shm {
@@ -39,6 +40,7 @@ struct fmi_heap_shm {
     _Atomic uint64_t outside;         /* bytes of addresses given outside the heap; grows only */
     _Atomic uint64_t n_outside;       /* how often */
     alignas(64) _Atomic uint32_t slab_hint[FMI_SLAB_CLASSES]; /* where a block was last found */
+    alignas(64) struct fmi_mortals_shm mortals;               /* mortal.h: the family's threads */
 };
 static_assert(offsetof(struct fmi_heap_shm, top) == 64, "heap: layout");
 static_assert(offsetof(struct fmi_heap_shm, outside) == 88, "heap: layout");

@@ -8,6 +8,7 @@
 #include "forksafe.h"
 #include "heap.h"
 #include "message.h"
+#include "mortal.h"
 #include "process.h"
 #include "usercode.h"
 
@@ -40,6 +41,7 @@ static void leave(int status)
     FMI_FAULT("process.leave");
     fmi_family_end();
     (void)fm_forkserver_stop(); /* its own, if it has started one */
+    fmi_mortal_leave();
     fflush(NULL);
     _exit(status);
 }

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "mortal.h"
 #include "process.h"
 #include "usercode.h"
 
@@ -72,6 +73,7 @@ static void finish(void)
 {
     if (self.plan->finalizer != NULL)
         self.plan->finalizer(self.rank, self.plan->init_arg);
+    fmi_mortal_leave();
     fflush(stdout);
     fflush(stderr);
     _exit(0);

@@ -3,68 +3,129 @@
 #include "lock.h"
 
 #include "clock.h"
+#include "fault.h"
+#include "futex.h"
 
 #include <errno.h>
 
-#if defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
+enum {
+    SPIN_NS = 2000,
+    LOOKS = 8
+}; /* about what a sleep and its wake cost; looks between two pauses */
 
-/* ThreadSanitizer of gcc 12 does not see pthread_mutex_clocklock, and would call what it protects a race. */
-__attribute__((weak)) int __interceptor_pthread_mutex_clocklock(void);
-static void tell_sanitizer(pthread_mutex_t *mutex)
+static const _Atomic uint32_t *lower_half(const struct fmi_lock_shm *lock)
 {
-    if (__interceptor_pthread_mutex_clocklock != NULL)
-        return;
-    __tsan_mutex_pre_lock(mutex, 0);
-    __tsan_mutex_post_lock(mutex, 0, 0);
-}
-#else
-static void tell_sanitizer(pthread_mutex_t *mutex)
-{
-    (void)mutex;
-}
-#endif
-
-int fmi_lock_init(struct fmi_lock_shm *lock)
-{
-    pthread_mutexattr_t kind;
-    int error = pthread_mutexattr_init(&kind);
-    if (error != 0)
-        return -error;
-    pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
-    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
-    error = pthread_mutex_init(&lock->mutex, &kind);
-    pthread_mutexattr_destroy(&kind);
-    return -error;
+    return (const _Atomic uint32_t *)&lock->word + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 
-static int lock_until(pthread_mutex_t *mutex, int64_t deadline_ns)
+static int is_held(uint64_t word)
 {
-    int error = pthread_mutex_trylock(mutex);
-    if (error != EBUSY)
-        return error;
-    if (deadline_ns == FMI_NEVER)
-        return pthread_mutex_lock(mutex);
-    struct timespec until = {.tv_sec = deadline_ns / 1000000000,
-                             .tv_nsec = deadline_ns % 1000000000};
-    error = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
-    if (error == 0 || error == EOWNERDEAD)
-        tell_sanitizer(mutex);
-    return error;
+    return (word & FMI_MORTAL_IS_THERE) != 0;
+}
+
+/* What the word is with `id` as its holder. */
+static uint64_t held_by(uint64_t id, uint64_t word)
+{
+    return id | (word & FMI_MORTAL_WAITERS) | ((word + 1) & FMI_MORTAL_VERSION);
+}
+
+void fmi_lock_init(struct fmi_lock_shm *lock)
+{
+    atomic_init(&lock->word, 0);
+}
+
+/* 1: it is this thread's. acquire: pairs with the release in fmi_lock_release, or with nothing that the dead did. */
+static int take(struct fmi_lock_shm *lock, uint64_t id, uint64_t *word)
+{
+    return atomic_compare_exchange_weak_explicit(&lock->word, word, held_by(id, *word),
+                                                 memory_order_acquire, memory_order_relaxed);
+}
+
+/* Until it is free, or for a while. */
+static void spin(const struct fmi_lock_shm *lock)
+{
+    uint64_t limit = fmi_ticks_of_ns(SPIN_NS), begin = fmi_ticks();
+    do {
+        for (int i = 0; i < LOOKS; i++)
+            if (!is_held(atomic_load_explicit(&lock->word, memory_order_relaxed)))
+                return;
+        fmi_relax();
+    } while (fmi_ticks() - begin < limit);
+}
+
+/* W on, then asleep, until the word is another or its holder dead. 0; -ETIMEDOUT; -EINTR. */
+static int sleep_on(struct fmi_lock_shm *lock, uint64_t word, int64_t deadline_ns)
+{
+    if ((word & FMI_MORTAL_WAITERS) == 0 &&
+        !atomic_compare_exchange_strong(&lock->word, &word, word | FMI_MORTAL_WAITERS))
+        return 0;
+    FMI_FAULT("lock.sleep");
+    int rc = fmi_mortal_wait(lower_half(lock), (uint32_t)word, word & FMI_MORTAL_ID, deadline_ns);
+    FMI_FAULT("lock.woken");
+    return rc;
+}
+
+static int acquire_slowly(struct fmi_lock_shm *lock, uint64_t id, int64_t deadline_ns)
+{
+    int has_spun = 0, is_over = 0;
+    for (;;) {
+        uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        if (!is_held(word)) {
+            if (take(lock, id, &word))
+                return 0;
+            continue;
+        }
+        if (!has_spun && deadline_ns != FMI_AT_ONCE) {
+            spin(lock);
+            has_spun = 1;
+            continue;
+        }
+        if (!fmi_mortal_is_alive(word & FMI_MORTAL_ID)) {
+            if (take(lock, id, &word))
+                return FM_EOWNERDEAD;
+            continue;
+        }
+        if (is_over)
+            return -ETIMEDOUT;
+        is_over = sleep_on(lock, word, deadline_ns) ==
+                  -ETIMEDOUT; /* one more look: it may just have been woken */
+    }
 }
 
 int fmi_lock_acquire(struct fmi_lock_shm *lock, int64_t deadline_ns)
 {
-    int error = lock_until(&lock->mutex, deadline_ns);
-    if (error == EOWNERDEAD) {
-        pthread_mutex_consistent(&lock->mutex); /* the caller is told; the lock itself is sound */
-        return FM_EOWNERDEAD;
+    uint64_t id = fmi_mortal_self(), word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    if (id == 0)
+        return -EAGAIN;
+    if (!is_held(word) && take(lock, id, &word)) {
+        FMI_FAULT("lock.held");
+        return 0;
     }
-    return -error;
+    return acquire_slowly(lock, id, deadline_ns);
+}
+
+/* The word is free and has W. */
+static void wake_one(struct fmi_lock_shm *lock, uint64_t word)
+{
+    FMI_FAULT("lock.wake");
+    int n = fmi_sys_futex_wake((_Atomic uint32_t *)lower_half(lock), 1);
+    FMI_FAULT("lock.waked");
+    if (n == 0)
+        atomic_compare_exchange_strong(&lock->word, &word, word & ~FMI_MORTAL_WAITERS);
 }
 
 int fmi_lock_release(struct fmi_lock_shm *lock)
 {
-    return -pthread_mutex_unlock(&lock->mutex);
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed), left;
+    FMI_FAULT("lock.release");
+    do {
+        if (!is_held(word))
+            return -EPERM;
+        left = word & (FMI_MORTAL_WAITERS | FMI_MORTAL_VERSION);
+        /* release: pairs with take */
+    } while (!atomic_compare_exchange_weak_explicit(&lock->word, &word, left, memory_order_release,
+                                                    memory_order_relaxed));
+    if ((left & FMI_MORTAL_WAITERS) != 0)
+        wake_one(lock, left);
+    return 0;
 }

@@ -70,9 +70,14 @@ int fmi_sys_futex_wait_alive(const _Atomic uint32_t *word, uint32_t value,
     return wait_in_slices(word, value, deadline_ns);
 }
 
+int fmi_sys_futex_wake(_Atomic uint32_t *word, int n)
+{
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+}
+
 void fmi_sys_futex_wake_all(_Atomic uint32_t *word)
 {
-    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    fmi_sys_futex_wake(word, INT_MAX);
 }
 
 /*

@@ -23,6 +23,7 @@ int fmi_sys_futex_wait_alive(const _Atomic uint32_t *word, uint32_t value,
                              int64_t deadline_ns);
 
 void fmi_sys_futex_wake_all(_Atomic uint32_t *word);
+int fmi_sys_futex_wake(_Atomic uint32_t *word, int n); /* at most n; returns how many */
 
 /*
  * Makes `*life` tell of this process's end: it holds the thread's id until the kernel, at its death however it

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* LABELS: unit fork crash threads */
 /* TIMEOUT: 40 */
-/* The robust lock: it keeps others out, and its holder's death is told once to the next. */
+/* The recursive robust lock: it keeps others out, and its holder's death is told once to the next. */
 #include "t.h"
+#include "t_mortals.h"
 
 #include "clock.h"
-#include "lock.h"
+#include "rlock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,7 +24,7 @@ enum { N_PARTIES = 4, N_TURNS = 5000, N_KILLS = 40, LOST = 1 };
 static const int64_t lost_ns = 10000000000;
 
 struct locked {
-    struct fmi_lock_shm lock;
+    struct fmi_rlock_shm lock;
     _Atomic int ready;
     uint64_t low, high; /* under the lock: equal */
 };
@@ -33,7 +34,8 @@ static struct locked *new_locked(void)
     struct locked *l =
         mmap(NULL, sizeof *l, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(l != MAP_FAILED);
-    assert_int_equal(fmi_lock_init(&l->lock), 0);
+    t_use_mortals();
+    fmi_rlock_init(&l->lock);
     return l;
 }
 
@@ -44,16 +46,16 @@ static void end_locked(struct locked *l)
 
 static int acquire(struct locked *l)
 {
-    return fmi_lock_acquire(&l->lock, fmi_deadline_after(lost_ns));
+    return fmi_rlock_acquire(&l->lock, fmi_deadline_after(lost_ns));
 }
 
 /* Whether another process finds it free; it does not keep it. */
 static void try_it(void *arg)
 {
     struct locked *l = arg;
-    int rc = fmi_lock_acquire(&l->lock, fmi_now_ns());
+    int rc = fmi_rlock_acquire(&l->lock, fmi_now_ns());
     if (rc == 0)
-        fmi_lock_release(&l->lock);
+        fmi_rlock_release(&l->lock);
     _exit(rc == 0 ? 0 : rc == -ETIMEDOUT ? 2 : 3);
 }
 
@@ -66,76 +68,69 @@ static int is_free(struct locked *l)
 
 /* ---- one process ---- */
 
-static void test_lock_is_held_by_one_process_until_it_is_released(void **state)
+static void test_rlock_is_held_by_one_process_until_it_is_released(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
     assert_true(is_free(l));
     assert_int_equal(acquire(l), 0);
     assert_false(is_free(l));
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
     assert_true(is_free(l));
     end_locked(l);
 }
 
-static void test_lock_taken_three_times_is_free_after_three_releases(void **state)
+static void test_rlock_taken_three_times_is_free_after_three_releases(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
     for (int depth = 0; depth < 3; depth++)
-        assert_int_equal(fmi_lock_acquire(&l->lock, FMI_NEVER), 0);
+        assert_int_equal(fmi_rlock_acquire(&l->lock, FMI_NEVER), 0);
     for (int depth = 0; depth < 3; depth++) {
         assert_false(is_free(l));
-        assert_int_equal(fmi_lock_release(&l->lock), 0);
+        assert_int_equal(fmi_rlock_release(&l->lock), 0);
     }
     assert_true(is_free(l));
     end_locked(l);
 }
 
-static void test_lock_that_is_free_is_got_after_the_deadline_too(void **state)
+static void test_rlock_that_is_free_is_got_after_the_deadline_too(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
-    assert_int_equal(fmi_lock_acquire(&l->lock, fmi_now_ns() - 1), 0);
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_acquire(&l->lock, fmi_now_ns() - 1), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
     end_locked(l);
 }
 
-static void test_lock_init_makes_dirty_bytes_usable(void **state)
+static void test_rlock_init_makes_dirty_bytes_usable(void **state)
 {
     (void)state;
-    struct fmi_lock_shm lock;
+    struct fmi_rlock_shm lock;
     memset(&lock, 0xa5, sizeof lock);
-    assert_int_equal(fmi_lock_init(&lock), 0);
-    assert_int_equal(fmi_lock_acquire(&lock, fmi_now_ns()), 0);
-    assert_int_equal(fmi_lock_release(&lock), 0);
+    t_use_mortals();
+    fmi_rlock_init(&lock);
+    assert_int_equal(fmi_rlock_acquire(&lock, fmi_now_ns()), 0);
+    assert_int_equal(fmi_rlock_release(&lock), 0);
 }
 
 /* ---- strangers ---- */
 
-static void need_wrong_unlocks(void)
-{
-#if defined(__SANITIZE_THREAD__)
-    t_skip("a wrong release under ThreadSanitizer, which ends the program for it");
-#endif
-}
-
 static void release_it(void *arg)
 {
     struct locked *l = arg;
-    _exit(fmi_lock_release(&l->lock) == -EPERM ? 0 : 1);
+    _exit(fmi_rlock_release(&l->lock) == -EPERM ? 0 : 1);
 }
 
 static void *release_in_thread(void *arg)
 {
     struct locked *l = arg;
-    return (void *)(intptr_t)(fmi_lock_release(&l->lock) == -EPERM ? 0 : 1);
+    return (void *)(intptr_t)(fmi_rlock_release(&l->lock) == -EPERM ? 0 : 1);
 }
 
-static void test_lock_release_by_a_stranger_gives_eperm_and_does_not_free_it(void **state)
+static void test_rlock_release_by_a_stranger_gives_eperm_and_does_not_free_it(void **state)
 {
     (void)state;
-    need_wrong_unlocks();
     struct locked *l = new_locked();
     pthread_t thread;
     void *wrong;
@@ -145,19 +140,18 @@ static void test_lock_release_by_a_stranger_gives_eperm_and_does_not_free_it(voi
     pthread_join(thread, &wrong);
     assert_null(wrong);
     assert_false(is_free(l));
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
     end_locked(l);
 }
 
-static void test_lock_release_of_a_free_one_gives_eperm(void **state)
+static void test_rlock_release_of_a_free_one_gives_eperm(void **state)
 {
     (void)state;
-    need_wrong_unlocks();
     struct locked *l = new_locked();
-    assert_int_equal(fmi_lock_release(&l->lock), -EPERM);
+    assert_int_equal(fmi_rlock_release(&l->lock), -EPERM);
     assert_int_equal(acquire(l), 0);
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
-    assert_int_equal(fmi_lock_release(&l->lock), -EPERM);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), -EPERM);
     assert_true(is_free(l));
     end_locked(l);
 }
@@ -167,12 +161,12 @@ static void test_lock_release_of_a_free_one_gives_eperm(void **state)
 static void hold_until_told(void *arg)
 {
     struct locked *l = arg;
-    if (fmi_lock_acquire(&l->lock, FMI_NEVER) != 0)
+    if (fmi_rlock_acquire(&l->lock, FMI_NEVER) != 0)
         _exit(1);
     atomic_store(&l->ready, 1);
     while (atomic_load(&l->ready) != 2)
         usleep(500);
-    _exit(fmi_lock_release(&l->lock) != 0);
+    _exit(fmi_rlock_release(&l->lock) != 0);
 }
 
 static pid_t start_holder(struct locked *l, void (*holder)(void *))
@@ -185,16 +179,16 @@ static pid_t start_holder(struct locked *l, void (*holder)(void *))
     return pid;
 }
 
-static void test_lock_that_another_holds_gives_etimedout(void **state)
+static void test_rlock_that_another_holds_gives_etimedout(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
     pid_t pid = start_holder(l, hold_until_told);
-    assert_int_equal(fmi_lock_acquire(&l->lock, fmi_now_ns() - 1), -ETIMEDOUT);
-    assert_int_equal(fmi_lock_acquire(&l->lock, fmi_deadline_after(FM_MS(3))), -ETIMEDOUT);
+    assert_int_equal(fmi_rlock_acquire(&l->lock, fmi_now_ns() - 1), -ETIMEDOUT);
+    assert_int_equal(fmi_rlock_acquire(&l->lock, fmi_deadline_after(FM_MS(3))), -ETIMEDOUT);
     atomic_store(&l->ready, 2);
-    assert_int_equal(fmi_lock_acquire(&l->lock, FMI_NEVER), 0);
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_acquire(&l->lock, FMI_NEVER), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
     assert_int_equal(t_exit_code(t_wait_child(pid)), 0);
     end_locked(l);
 }
@@ -206,10 +200,10 @@ static int count(struct locked *l)
         if (acquire(l) != 0 || l->low != l->high)
             return LOST;
         l->low++;
-        if (i % 3 == 0 && (acquire(l) != 0 || fmi_lock_release(&l->lock) != 0))
+        if (i % 3 == 0 && (acquire(l) != 0 || fmi_rlock_release(&l->lock) != 0))
             return LOST;
         l->high++;
-        if (fmi_lock_release(&l->lock) != 0)
+        if (fmi_rlock_release(&l->lock) != 0)
             return LOST;
     }
     return 0;
@@ -225,7 +219,7 @@ static void count_in_process(void *arg)
     _exit(count(arg));
 }
 
-static void test_lock_keeps_threads_from_each_other(void **state)
+static void test_rlock_keeps_threads_from_each_other(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
@@ -241,7 +235,7 @@ static void test_lock_keeps_threads_from_each_other(void **state)
     end_locked(l);
 }
 
-static void test_lock_keeps_processes_from_each_other(void **state)
+static void test_rlock_keeps_processes_from_each_other(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
@@ -260,27 +254,27 @@ static void test_lock_keeps_processes_from_each_other(void **state)
 static void hold_and_exit(void *arg)
 {
     struct locked *l = arg;
-    _exit(fmi_lock_acquire(&l->lock, FMI_NEVER));
+    _exit(fmi_rlock_acquire(&l->lock, FMI_NEVER));
 }
 
 static void hold_and_kill(void *arg)
 {
     struct locked *l = arg;
-    if (fmi_lock_acquire(&l->lock, FMI_NEVER) == 0)
+    if (fmi_rlock_acquire(&l->lock, FMI_NEVER) == 0)
         raise(SIGKILL);
 }
 
 static void hold_twice_and_kill(void *arg)
 {
     struct locked *l = arg;
-    if (fmi_lock_acquire(&l->lock, FMI_NEVER) == 0)
+    if (fmi_rlock_acquire(&l->lock, FMI_NEVER) == 0)
         hold_and_kill(l);
 }
 
 static void hold_and_exec(void *arg)
 {
     struct locked *l = arg;
-    if (fmi_lock_acquire(&l->lock, FMI_NEVER) == 0)
+    if (fmi_rlock_acquire(&l->lock, FMI_NEVER) == 0)
         execl("/bin/true", "true", (char *)NULL);
     _exit(1);
 }
@@ -290,10 +284,10 @@ static void expect_told_once(struct locked *l)
 {
     assert_int_equal(acquire(l), FM_EOWNERDEAD);
     assert_false(is_free(l));
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
     assert_true(is_free(l));
     assert_int_equal(acquire(l), 0);
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
 }
 
 static void expect_death_is_told(void (*holder)(void *), int signal)
@@ -306,25 +300,25 @@ static void expect_death_is_told(void (*holder)(void *), int signal)
     end_locked(l);
 }
 
-static void test_lock_killed_holder_is_told_once_to_the_next(void **state)
+static void test_rlock_killed_holder_is_told_once_to_the_next(void **state)
 {
     (void)state;
     expect_death_is_told(hold_and_kill, SIGKILL);
 }
 
-static void test_lock_holder_killed_two_deep_is_told_once_to_the_next(void **state)
+static void test_rlock_holder_killed_two_deep_is_told_once_to_the_next(void **state)
 {
     (void)state;
     expect_death_is_told(hold_twice_and_kill, SIGKILL);
 }
 
-static void test_lock_holder_that_exits_is_told_once_to_the_next(void **state)
+static void test_rlock_holder_that_exits_is_told_once_to_the_next(void **state)
 {
     (void)state;
     expect_death_is_told(hold_and_exit, 0);
 }
 
-static void test_lock_holder_that_execs_is_told_once_to_the_next(void **state)
+static void test_rlock_holder_that_execs_is_told_once_to_the_next(void **state)
 {
     (void)state;
     expect_death_is_told(hold_and_exec, 0);
@@ -333,10 +327,10 @@ static void test_lock_holder_that_execs_is_told_once_to_the_next(void **state)
 static void *hold_and_end_thread(void *arg)
 {
     struct locked *l = arg;
-    return (void *)(intptr_t)fmi_lock_acquire(&l->lock, FMI_NEVER);
+    return (void *)(intptr_t)fmi_rlock_acquire(&l->lock, FMI_NEVER);
 }
 
-static void test_lock_thread_that_ends_with_it_is_told_once_to_the_next(void **state)
+static void test_rlock_thread_that_ends_with_it_is_told_once_to_the_next(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
@@ -355,21 +349,21 @@ static void wait_and_tell(void *arg)
     int rc = acquire(l);
     if (rc != FM_EOWNERDEAD && rc != 0)
         _exit(LOST);
-    fmi_lock_release(&l->lock);
+    fmi_rlock_release(&l->lock);
     _exit(rc == 0 ? 0 : 7);
 }
 
 static void hold_for_ever(void *arg)
 {
     struct locked *l = arg;
-    if (fmi_lock_acquire(&l->lock, FMI_NEVER) != 0)
+    if (fmi_rlock_acquire(&l->lock, FMI_NEVER) != 0)
         _exit(1);
     atomic_store(&l->ready, 1);
     for (;;)
         pause();
 }
 
-static void test_lock_death_of_the_holder_wakes_all_that_wait_and_tells_one(void **state)
+static void test_rlock_death_of_the_holder_wakes_all_that_wait_and_tells_one(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
@@ -390,7 +384,7 @@ static void test_lock_death_of_the_holder_wakes_all_that_wait_and_tells_one(void
     end_locked(l);
 }
 
-static void test_lock_death_of_one_that_waits_changes_nothing(void **state)
+static void test_rlock_death_of_one_that_waits_changes_nothing(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
@@ -400,10 +394,10 @@ static void test_lock_death_of_one_that_waits_changes_nothing(void **state)
     kill(waiter, SIGKILL);
     assert_int_equal(t_signal(t_wait_child(waiter)), SIGKILL);
     assert_false(is_free(l));
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
     assert_true(is_free(l));
     assert_int_equal(acquire(l), 0);
-    assert_int_equal(fmi_lock_release(&l->lock), 0);
+    assert_int_equal(fmi_rlock_release(&l->lock), 0);
     end_locked(l);
 }
 
@@ -411,16 +405,16 @@ static void take_and_release_for_ever(void *arg)
 {
     struct locked *l = arg;
     for (;;) {
-        int rc = fmi_lock_acquire(&l->lock, FMI_NEVER);
+        int rc = fmi_rlock_acquire(&l->lock, FMI_NEVER);
         if (rc != 0 && rc != FM_EOWNERDEAD)
             _exit(LOST);
         l->low++;
         l->high = l->low;
-        fmi_lock_release(&l->lock);
+        fmi_rlock_release(&l->lock);
     }
 }
 
-static void test_lock_forty_holders_killed_at_any_moment_never_block_it(void **state)
+static void test_rlock_forty_holders_killed_at_any_moment_never_block_it(void **state)
 {
     (void)state;
     struct locked *l = new_locked();
@@ -432,27 +426,27 @@ static void test_lock_forty_holders_killed_at_any_moment_never_block_it(void **s
         assert_int_equal(t_signal(t_wait_child(pid)), SIGKILL);
         int rc = acquire(l);
         assert_true(rc == 0 || rc == FM_EOWNERDEAD);
-        assert_int_equal(fmi_lock_release(&l->lock), 0);
+        assert_int_equal(fmi_rlock_release(&l->lock), 0);
     }
     kill(other, SIGKILL);
     assert_int_equal(t_signal(t_wait_child(other)), SIGKILL);
     end_locked(l);
 }
 
-T_MAIN(T_TEST(test_lock_is_held_by_one_process_until_it_is_released),
-       T_TEST(test_lock_taken_three_times_is_free_after_three_releases),
-       T_TEST(test_lock_that_is_free_is_got_after_the_deadline_too),
-       T_TEST(test_lock_init_makes_dirty_bytes_usable),
-       T_TEST(test_lock_release_by_a_stranger_gives_eperm_and_does_not_free_it),
-       T_TEST(test_lock_release_of_a_free_one_gives_eperm),
-       T_TEST(test_lock_that_another_holds_gives_etimedout),
-       T_TEST(test_lock_keeps_threads_from_each_other),
-       T_TEST(test_lock_keeps_processes_from_each_other),
-       T_TEST(test_lock_killed_holder_is_told_once_to_the_next),
-       T_TEST(test_lock_holder_killed_two_deep_is_told_once_to_the_next),
-       T_TEST(test_lock_holder_that_exits_is_told_once_to_the_next),
-       T_TEST(test_lock_holder_that_execs_is_told_once_to_the_next),
-       T_TEST(test_lock_thread_that_ends_with_it_is_told_once_to_the_next),
-       T_TEST(test_lock_death_of_the_holder_wakes_all_that_wait_and_tells_one),
-       T_TEST(test_lock_death_of_one_that_waits_changes_nothing),
-       T_TEST(test_lock_forty_holders_killed_at_any_moment_never_block_it))
+T_MAIN(T_TEST(test_rlock_is_held_by_one_process_until_it_is_released),
+       T_TEST(test_rlock_taken_three_times_is_free_after_three_releases),
+       T_TEST(test_rlock_that_is_free_is_got_after_the_deadline_too),
+       T_TEST(test_rlock_init_makes_dirty_bytes_usable),
+       T_TEST(test_rlock_release_by_a_stranger_gives_eperm_and_does_not_free_it),
+       T_TEST(test_rlock_release_of_a_free_one_gives_eperm),
+       T_TEST(test_rlock_that_another_holds_gives_etimedout),
+       T_TEST(test_rlock_keeps_threads_from_each_other),
+       T_TEST(test_rlock_keeps_processes_from_each_other),
+       T_TEST(test_rlock_killed_holder_is_told_once_to_the_next),
+       T_TEST(test_rlock_holder_killed_two_deep_is_told_once_to_the_next),
+       T_TEST(test_rlock_holder_that_exits_is_told_once_to_the_next),
+       T_TEST(test_rlock_holder_that_execs_is_told_once_to_the_next),
+       T_TEST(test_rlock_thread_that_ends_with_it_is_told_once_to_the_next),
+       T_TEST(test_rlock_death_of_the_holder_wakes_all_that_wait_and_tells_one),
+       T_TEST(test_rlock_death_of_one_that_waits_changes_nothing),
+       T_TEST(test_rlock_forty_holders_killed_at_any_moment_never_block_it))
