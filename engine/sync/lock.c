@@ -85,7 +85,7 @@ static int acquire_slowly(struct fmi_lock_shm *lock, uint64_t id, int64_t deadli
                 return FM_EOWNERDEAD;
             continue;
         }
-        if (is_over)
+        if (is_over || deadline_ns == FMI_AT_ONCE)
             return -ETIMEDOUT;
         is_over = sleep_on(lock, word, deadline_ns) ==
                   -ETIMEDOUT; /* one more look: it may just have been woken */
