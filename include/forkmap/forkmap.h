@@ -12,6 +12,7 @@
 #include <forkmap/random.h>
 #include <forkmap/reduce.h>
 #include <forkmap/result.h>
+#include <forkmap/shlist.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
 #include <forkmap/value.h>
