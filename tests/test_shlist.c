@@ -14,7 +14,7 @@
 #include <math.h>
 #include <unistd.h>
 
-enum { N_PARTIES = 4, N_TURNS = 2000 };
+enum { N_PARTIES = 4, N_TURNS = 30000 };
 
 static fm_shlist *make(const fm_shlist_item *items, int64_t n)
 {
@@ -511,18 +511,23 @@ static int is_whole(const fm_shlist_item *item)
            memcmp(item->data, item->data + 1, item->bytes - 1) == 0;
 }
 
-static void set_and_get(void *arg)
+static void set_items(void *arg)
 {
-    char in[LONGEST + 1], out[LONGEST + 1];
-    fm_shlist_item item;
+    char buf[LONGEST + 1];
     for (uint64_t i = 0; i < N_TURNS; i++) {
-        const fm_shlist_item next = item_of(i * 5 + (uint64_t)getpid(), in);
+        const fm_shlist_item next = item_of(i * 5 + (uint64_t)getpid(), buf);
         if (fm_shlist_set(arg, 0, &next) != 0)
             _exit(1);
-        for (int k = 0; k < 3; k++)
-            if (fm_shlist_get(arg, 0, &item, out, sizeof out) != 0 || !is_whole(&item))
-                _exit(2);
     }
+}
+
+static void get_items(void *arg)
+{
+    char buf[LONGEST + 1];
+    fm_shlist_item item;
+    for (int i = 0; i < N_TURNS; i++)
+        if (fm_shlist_get(arg, 0, &item, buf, sizeof buf) != 0 || !is_whole(&item))
+            _exit(2);
 }
 
 static void test_shlist_item_that_others_set_is_never_seen_half(void **state)
@@ -532,7 +537,7 @@ static void test_shlist_item_that_others_set_is_never_seen_half(void **state)
     pid_t pids[N_PARTIES];
     fm_shlist *l = make_one(item_of(26, buf));
     for (int i = 0; i < N_PARTIES; i++)
-        pids[i] = t_start_child(set_and_get, l);
+        pids[i] = t_start_child(i % 2 == 0 ? set_items : get_items, l);
     for (int i = 0; i < N_PARTIES; i++)
         assert_int_equal(t_exit_code(t_wait_child(pids[i])), 0);
     fm_shlist_destroy(l);
@@ -562,7 +567,42 @@ static void test_shlist_reader_that_is_always_overtaken_gets_the_item(void **sta
     expect_text(l, 0, "after");
     fm_shlist_destroy(l);
 }
+
+static fm_shlist *watched;
+static int n_to_copy; /* words, until it happens */
+
+static void set_it_twice(void *arg)
+{
+    _exit(set(arg, 0, fm_shlist_string("cccccccccccccccccccccccc")) != 0 ||
+          set(arg, 0, fm_shlist_string("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb")) != 0);
+}
+
+static void set_it_meanwhile(const char *point)
+{
+    if (strcmp(point, "shlist.copy") == 0 && --n_to_copy == 0)
+        assert_int_equal(t_exit_code(t_in_child(set_it_twice, watched)), 0);
+}
+
+static void test_shlist_item_that_is_set_twice_while_it_is_read_is_read_again(void **state)
+{
+    (void)state;
+    for (int at = 1; at < 4; at++) {
+        n_to_copy = at;
+        watched = make_one(fm_shlist_string("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+        fmi_fault_hook(set_it_meanwhile);
+        expect_text(watched, 0, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+        fmi_fault_hook(NULL);
+        assert_true(n_to_copy < 0); /* it happened, and the reader went on */
+        fm_shlist_destroy(watched);
+    }
+}
 #else
+static void test_shlist_item_that_is_set_twice_while_it_is_read_is_read_again(void **state)
+{
+    (void)state;
+    t_skip("fault points: build with FORKMAP_FAULTS");
+}
+
 static void test_shlist_reader_that_is_always_overtaken_gets_the_item(void **state)
 {
     (void)state;
@@ -588,4 +628,5 @@ T_MAIN(T_TEST(test_shlist_holds_what_it_was_made_of),
        T_TEST(test_shlist_memory_is_free_again_at_the_end_of_the_scope),
        T_EACH_METHOD(test_shlist_made_before_or_after_the_start_means_the_same),
        T_TEST(test_shlist_item_that_others_set_is_never_seen_half),
+       T_TEST(test_shlist_item_that_is_set_twice_while_it_is_read_is_read_again),
        T_TEST(test_shlist_reader_that_is_always_overtaken_gets_the_item))

@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { N_PARTIES = 4, N_TURNS = 3000 };
+enum { N_PARTIES = 4, N_TURNS = 40000 };
 
 static const int kinds[] = {FM_LOCKED, FM_RAW};
 
@@ -427,13 +427,32 @@ static void count_up_under_the_lock(void *arg)
     }
 }
 
+struct party {
+    void (*fn)(void *);
+    void *arg;
+    _Atomic int *n_ready;
+};
+
+/* All begin at the same time: the first would be through before the last is forked. */
+static void run_party(void *arg)
+{
+    const struct party *party = arg;
+    atomic_fetch_add(party->n_ready, 1);
+    while (atomic_load(party->n_ready) < N_PARTIES)
+        usleep(50);
+    party->fn(party->arg);
+}
+
 static void run_parties(void (*fn)(void *), void *arg)
 {
     pid_t pids[N_PARTIES];
+    fm_array *ready = t_vector(FM_I32, 1);
+    struct party party = {fn, arg, fm_array_data(ready)};
     for (int i = 0; i < N_PARTIES; i++)
-        pids[i] = t_start_child(fn, arg);
+        pids[i] = t_start_child(run_party, &party);
     for (int i = 0; i < N_PARTIES; i++)
         assert_int_equal(t_exit_code(t_wait_child(pids[i])), 0);
+    fm_array_destroy(ready);
 }
 
 static void test_value_additions_of_several_processes_are_all_there(void **state)

@@ -269,6 +269,7 @@ static int copy_out(const struct fmi_shlist_copy *copy, void *arg)
         const uint64_t word = fmi_shlist_load_word(copy, at);
         const size_t left = copy->bytes - at;
         memcpy(wanted->buf + at, &word, left < sizeof word ? left : sizeof word);
+        FMI_FAULT("shlist.copy");
     }
     if (has_end)
         wanted->buf[copy->bytes] = '\0';
