@@ -331,7 +331,8 @@ struct compared {
 /* Exactly, as Python does: 2^53 + 1 is not equal to the double next to it. */
 static int integer_is_real(int64_t integer, double real)
 {
-    return real >= -0x1p63 && real < 0x1p63 && (int64_t)real == integer &&
+    const double limit = 9223372036854775808.0; /* 2^63: what is below can be converted */
+    return real >= -limit && real < limit && (int64_t)real == integer &&
            (double)(int64_t)real == real;
 }
 

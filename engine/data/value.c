@@ -160,22 +160,22 @@ static void end(fm_value *v, const struct seen *s)
  * changed is seen by who sees the change. Each pairs with the others here; under a lock it would not be needed.
  */
 #define DEFINE_SMALL(type)                                                                         \
-    static void load_##type(const char *data, void *out)                                           \
+    static void load_##type(const void *data, void *out)                                           \
     {                                                                                              \
-        const type n = __atomic_load_n((const type *)(const void *)data, __ATOMIC_ACQUIRE);        \
+        const type n = __atomic_load_n((const type *)data, __ATOMIC_ACQUIRE);                      \
         memcpy(out, &n, sizeof n);                                                                 \
     }                                                                                              \
-    static void store_##type(char *data, const void *in)                                           \
+    static void store_##type(void *data, const void *in)                                           \
     {                                                                                              \
         type n;                                                                                    \
         memcpy(&n, in, sizeof n);                                                                  \
-        __atomic_store_n((type *)(void *)data, n, __ATOMIC_RELEASE);                               \
+        __atomic_store_n((type *)data, n, __ATOMIC_RELEASE);                                       \
     }                                                                                              \
-    static void add_##type(char *data, const void *addend, void *old)                              \
+    static void add_##type(void *data, const void *addend, void *old)                              \
     {                                                                                              \
         type n;                                                                                    \
         memcpy(&n, addend, sizeof n);                                                              \
-        n = __atomic_fetch_add((type *)(void *)data, n, __ATOMIC_ACQ_REL);                         \
+        n = __atomic_fetch_add((type *)data, n, __ATOMIC_ACQ_REL);                                 \
         memcpy(old, &n, sizeof n);                                                                 \
     }
 DEFINE_SMALL(uint8_t)
@@ -185,27 +185,27 @@ DEFINE_SMALL(uint64_t)
 
 /* No processor adds floats in memory: exchanged until nobody else was faster. Relaxed where it is tried again. */
 #define DEFINE_ADD_FLOAT(type, word)                                                               \
-    static void add_##type(char *data, const void *addend, void *old)                              \
+    static void add_##type(void *data, const void *addend, void *old)                              \
     {                                                                                              \
-        word before = __atomic_load_n((word *)(void *)data, __ATOMIC_RELAXED), after;              \
+        word before = __atomic_load_n((word *)data, __ATOMIC_RELAXED), after;                      \
         type sum, n;                                                                               \
         do {                                                                                       \
             memcpy(&sum, &before, sizeof sum);                                                     \
             memcpy(&n, addend, sizeof n);                                                          \
             sum += n;                                                                              \
             memcpy(&after, &sum, sizeof after);                                                    \
-        } while (!__atomic_compare_exchange_n((word *)(void *)data, &before, after, 1,             \
-                                              __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));                \
+        } while (!__atomic_compare_exchange_n((word *)data, &before, after, 1, __ATOMIC_ACQ_REL,   \
+                                              __ATOMIC_RELAXED));                                  \
         memcpy(old, &before, sizeof before);                                                       \
     }
 DEFINE_ADD_FLOAT(float, uint32_t)
 DEFINE_ADD_FLOAT(double, uint64_t)
 
 static const struct small {
-    void (*load)(const char *data, void *out);
-    void (*store)(char *data, const void *in);
-    void (*add)(char *data, const void *addend, void *old);
-    void (*add_float)(char *data, const void *addend, void *old);
+    void (*load)(const void *data, void *out);
+    void (*store)(void *data, const void *in);
+    void (*add)(void *data, const void *addend, void *old);
+    void (*add_float)(void *data, const void *addend, void *old);
 } smalls[] = {
     [1] = {load_uint8_t, store_uint8_t, add_uint8_t, NULL},
     [2] = {load_uint16_t, store_uint16_t, add_uint16_t, NULL},
