@@ -309,6 +309,60 @@ static void test_value_counter_is_exact_when_processes_die_after_they_added(void
     expect_exact("value.changed", 1);
 }
 
+enum { N_KILLS = 60 };
+
+struct race {
+    fm_value *counter; /* with a lock */
+    fm_value *n_begun, *n_done, *n_told;
+};
+
+static void count_for_ever(void *arg)
+{
+    const struct race *race = arg;
+    const int64_t one = 1;
+    for (;;) {
+        if (fm_value_add(race->n_begun, &one, NULL) != 0)
+            _exit(1);
+        int rc = fm_value_add(race->counter, &one, NULL);
+        if (rc == FM_EOWNERDEAD)
+            rc = fm_value_add(race->n_told, &one, NULL);
+        if (rc != 0 || fm_value_add(race->n_done, &one, NULL) != 0)
+            _exit(2);
+    }
+}
+
+static void kill_one(struct race *race, int microseconds)
+{
+    pid_t pid = t_start_child(count_for_ever, race);
+    usleep((useconds_t)microseconds);
+    kill(pid, SIGKILL);
+    assert_int_equal(t_signal(t_wait_child(pid)), SIGKILL);
+}
+
+/* Of each process that is killed at most one addition is in doubt, and at most one death is told. */
+static void
+test_value_counter_of_sixty_that_are_killed_at_any_moment_is_within_their_number(void **state)
+{
+    (void)state;
+    struct race race = {make(FM_I64, NULL, FM_LOCKED), make(FM_I64, NULL, FM_RAW),
+                        make(FM_I64, NULL, FM_RAW), make(FM_I64, NULL, FM_RAW)};
+    pid_t other = t_start_child(count_for_ever, &race);
+    for (int i = 0; i < N_KILLS - 1; i++)
+        kill_one(&race, 100 + i * 71 % 800);
+    kill(other, SIGKILL);
+    assert_int_equal(t_signal(t_wait_child(other)), SIGKILL);
+    int64_t n;
+    const int told = fm_value_get(race.counter, &n) == FM_EOWNERDEAD;
+    assert_in_range(n, number_of(race.n_done), number_of(race.n_begun));
+    assert_in_range(number_of(race.n_begun) - number_of(race.n_done), 0, N_KILLS);
+    assert_in_range(number_of(race.n_told) + told, 0, N_KILLS);
+    assert_true(n > 0);
+    fm_value_destroy(race.counter);
+    fm_value_destroy(race.n_begun);
+    fm_value_destroy(race.n_done);
+    fm_value_destroy(race.n_told);
+}
+
 T_MAIN(T_TEST(test_value_death_before_an_addition_adds_nothing_and_is_told_once),
        T_TEST(test_value_death_after_an_addition_is_told_once),
        T_TEST(test_value_add_set_and_lock_after_a_death_do_it_and_tell),
@@ -318,4 +372,5 @@ T_MAIN(T_TEST(test_value_death_before_an_addition_adds_nothing_and_is_told_once)
        T_TEST(test_value_record_is_whole_when_who_is_told_dies_as_well),
        T_TEST(test_value_record_that_is_half_set_is_completed_by_who_locks_it),
        T_TEST(test_value_counter_is_exact_when_processes_die_before_they_add),
-       T_TEST(test_value_counter_is_exact_when_processes_die_after_they_added))
+       T_TEST(test_value_counter_is_exact_when_processes_die_after_they_added),
+       T_TEST(test_value_counter_of_sixty_that_are_killed_at_any_moment_is_within_their_number))
