@@ -228,6 +228,8 @@ static void set_in_steps(fm_value *v, const struct seen *s, const void *in)
     FMI_FAULT("value.next");
     /* Release: `next` is whole where this is seen; pairs with the acquire in complete_set. */
     atomic_store_explicit(&v->state, FMI_VALUE_PENDING, memory_order_release);
+    /* What follows a release may be moved before it; a death in between would then leave half an element as settled. */
+    atomic_signal_fence(memory_order_seq_cst);
     FMI_FAULT("value.pending");
     memcpy(s->data, s->next, s->bytes);
     FMI_FAULT("value.copied");
