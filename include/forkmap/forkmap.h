@@ -12,6 +12,7 @@
 #include <forkmap/random.h>
 #include <forkmap/reduce.h>
 #include <forkmap/result.h>
+#include <forkmap/shm.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
 
