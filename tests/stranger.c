@@ -3,6 +3,7 @@
  * A program of no family, for the tests of named segments. It knows the public headers only.
  *
  *   stranger create NAME BYTES   makes a segment, fills it with i % 251, and leaves it behind
+ *   stranger keep NAME BYTES     the same, but prints a line and waits until its stdin ends
  *   stranger read NAME           leaves with 0 if all its bytes are that
  *   stranger double NAME         doubles each byte, modulo 251
  *   stranger hold NAME           attaches, prints a line, and waits until its stdin ends
@@ -20,7 +21,16 @@ static int fail(int code)
     return 3;
 }
 
-static int create(const char *name, size_t bytes)
+static int hold(void)
+{
+    printf("here\n");
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    return 0;
+}
+
+static int create(const char *name, size_t bytes, int is_kept)
 {
     FM_AUTO(fm_shm) s = NULL;
     int rc = fm_shm_create(&s, name, bytes, NULL);
@@ -29,7 +39,7 @@ static int create(const char *name, size_t bytes)
     unsigned char *data = fm_shm_data(s);
     for (size_t i = 0; i < bytes; i++)
         data[i] = (unsigned char)(i % 251);
-    return 0;
+    return is_kept ? hold() : 0;
 }
 
 static int read_all(const fm_shm *s)
@@ -49,20 +59,11 @@ static int double_all(const fm_shm *s)
     return 0;
 }
 
-static int hold(void)
-{
-    printf("attached\n");
-    fflush(stdout);
-    while (getchar() != EOF)
-        ;
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     FM_AUTO(fm_shm) s = NULL;
-    if (argc == 4 && strcmp(argv[1], "create") == 0)
-        return create(argv[2], (size_t)strtoull(argv[3], NULL, 10));
+    if (argc == 4)
+        return create(argv[2], (size_t)strtoull(argv[3], NULL, 10), strcmp(argv[1], "keep") == 0);
     if (argc != 3)
         return 2;
     int is_reader = strcmp(argv[1], "read") == 0;
