@@ -11,13 +11,13 @@ if [ -z "${IN_OWN_DEV_SHM:-}" ]; then
 fi
 mount -t tmpfs tmpfs /dev/shm || exit 77
 . "$(dirname "$0")/common.bash"
+# shellcheck disable=SC2034  # the tests use it
 stranger=${FORKMAP%/cli/forkmap}/tests/stranger
 
 # start WORD...: a stranger that stays until `end`. Its number is in $started.
 start() {
-    mkfifo stdin.$#.$RANDOM.fifo
-    local pipe
-    pipe=$(ls -t ./*.fifo | head -1)
+    local pipe=stdin.fifo
+    mkfifo "$pipe"
     "$stranger" "$@" <"$pipe" >started &
     started=$!
     exec {kept}>"$pipe"
