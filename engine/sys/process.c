@@ -206,8 +206,15 @@ size_t fmi_sys_private_bytes(void)
     return (resident - shared) * fmi_sys_page_bytes();
 }
 
-/* Fields 4 and 9 of a stat file of /proc; field 2, a name, may hold spaces and brackets. 0 or -errno. */
-static int read_stat(const char *path, pid_t *parent, unsigned *flags)
+/* Of a stat file of /proc: fields 4, 9 and 22. */
+struct stat_fields {
+    pid_t parent;
+    unsigned flags;
+    unsigned long long start;
+};
+
+/* Field 2, a name, may hold spaces and brackets. 0 or -errno. */
+static int read_stat(const char *path, struct stat_fields *out)
 {
     char text[512];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -219,18 +226,35 @@ static int read_stat(const char *path, pid_t *parent, unsigned *flags)
         return -ESRCH;
     text[length] = '\0';
     const char *end = strrchr(text, ')');
-    return end != NULL && sscanf(end, ") %*c %d %*d %*d %*d %*d %u", parent, flags) == 2 ? 0 : -EIO;
+    return end != NULL && sscanf(end,
+                                 ") %*c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                                 "%*d %*d %*d %llu",
+                                 &out->parent, &out->flags, &out->start) == 3
+               ? 0
+               : -EIO;
+}
+
+static int read_stat_of(pid_t pid, struct stat_fields *out)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    return read_stat(path, out);
 }
 
 /* The pid of its parent; or -errno. */
 static pid_t parent_of(pid_t pid)
 {
-    char path[64];
-    pid_t parent = 0;
-    unsigned flags = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int rc = read_stat(path, &parent, &flags);
-    return rc == 0 ? parent : rc;
+    struct stat_fields fields = {0};
+    int rc = read_stat_of(pid, &fields);
+    return rc == 0 ? fields.parent : rc;
+}
+
+int fmi_sys_process_start(pid_t pid, uint64_t *start)
+{
+    struct stat_fields fields = {0};
+    int rc = read_stat_of(pid, &fields);
+    *start = rc == 0 ? fields.start : 0;
+    return rc;
 }
 
 /* A thread that was joined is there for some microseconds more. It is past its last instruction. */
@@ -238,10 +262,9 @@ static int is_ending(const char *tid)
 {
     enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
     char path[64];
-    pid_t parent = 0;
-    unsigned flags = 0;
+    struct stat_fields fields = {0};
     snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
-    return read_stat(path, &parent, &flags) != 0 || (flags & PF_EXITING) != 0;
+    return read_stat(path, &fields) != 0 || (fields.flags & PF_EXITING) != 0;
 }
 
 int fmi_sys_count_threads(void)

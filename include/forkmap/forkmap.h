@@ -13,6 +13,7 @@
 #include <forkmap/reduce.h>
 #include <forkmap/result.h>
 #include <forkmap/shlist.h>
+#include <forkmap/shm.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
 #include <forkmap/value.h>
