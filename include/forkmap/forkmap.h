@@ -14,6 +14,7 @@
 #include <forkmap/result.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
+#include <forkmap/sync.h>
 
 #define FM_VERSION "0.2.0" /**< of these headers */
 
