@@ -93,10 +93,8 @@ static inline void t_in_threads(int n, t_body *body, void *shared)
     pthread_t threads[T_MAX_PARTIES];
     struct t_party parties[T_MAX_PARTIES];
     for (int i = 0; i < n; i++) {
-        void *code;
         parties[i] = (struct t_party){body, shared, i};
         assert_int_equal(pthread_create(&threads[i], NULL, t_be_thread, &parties[i]), 0);
-        (void)code;
     }
     for (int i = 0; i < n; i++) {
         void *code;
@@ -161,6 +159,34 @@ static inline int t_killed_at(const char *point, int nth, t_body *body, void *sh
         return 1;
     assert_int_equal(t_exit_code(status), 0);
     return 0;
+}
+
+/* Two processes of a start method do it, by a function of the test's that calls the body; `shared` lies in the heap. */
+static inline void t_by_method(int method, fm_target_fn *target, void *shared)
+{
+    fm_context context;
+    fm_process *p[2];
+    assert_int_equal(fm_get_context(method, &context), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            fm_process_create(&p[i], target, shared, 0, FM_PROCESS_OPTS(.context = &context)), 0);
+        assert_int_equal(fm_process_start(p[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        int code = -1;
+        assert_int_equal(fm_process_join(p[i], FM_SECONDS(30)), 0);
+        assert_int_equal(fm_process_exitcode(p[i], &code), 0);
+        assert_int_equal(code, 0);
+        assert_int_equal(fm_process_close(p[i]), 0);
+    }
+}
+
+/* Zeroed memory in the heap, for those. */
+static inline void *t_in_heap(fm_array **memory, size_t bytes)
+{
+    const int64_t n = (int64_t)bytes;
+    assert_int_equal(fm_array_zeros(memory, FM_U8, 1, &n), 0);
+    return fm_array_data(*memory);
 }
 
 #endif

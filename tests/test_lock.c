@@ -482,26 +482,9 @@ static int add_in_process(void *arg)
 static void test_lock_pointer_is_an_argument(void **state)
 {
     fm_array *memory;
-    fm_context context;
-    fm_process *p[2];
-    const int64_t bytes = sizeof(struct locked);
-    assert_int_equal(fm_array_zeros(&memory, FM_U8, 1, &bytes), 0);
-    struct locked *l = fm_array_data(memory);
+    struct locked *l = t_in_heap(&memory, sizeof *l);
     assert_int_equal(fm_lock_create(&l->lock), 0);
-    assert_int_equal(fm_get_context(t_method(state), &context), 0);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(
-            fm_process_create(&p[i], add_in_process, l, 0, FM_PROCESS_OPTS(.context = &context)),
-            0);
-        assert_int_equal(fm_process_start(p[i]), 0);
-    }
-    for (int i = 0; i < 2; i++) {
-        int code = -1;
-        assert_int_equal(fm_process_join(p[i], FM_SECONDS(30)), 0);
-        assert_int_equal(fm_process_exitcode(p[i], &code), 0);
-        assert_int_equal(code, 0);
-        assert_int_equal(fm_process_close(p[i]), 0);
-    }
+    t_by_method(t_method(state), add_in_process, l);
     assert_int_equal(l->low, 2 * N_TURNS);
     fm_lock_destroy(l->lock);
     fm_array_destroy(memory);
