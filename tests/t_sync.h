@@ -120,9 +120,18 @@ static inline void t_kill(pid_t pid)
     assert_int_equal(t_signal(t_wait_child(pid)), SIGKILL);
 }
 
+static inline void t_replace(pid_t *pids, int i, t_body *body, void *shared)
+{
+    int status = t_wait_child(pids[i]);
+    if (t_signal(status) != SIGKILL)
+        fail_msg("party %d ended with code %d, signal %d", i, t_exit_code(status),
+                 t_signal(status));
+    pids[i] = t_start_party(body, shared, i);
+}
+
 /*
- * n processes do it until *stop, while n_kills of them, any, are killed at any moment and replaced by one of the same number. Those that are left at the end
- * must return 0.
+ * n processes do it until *stop, while n_kills of them, any two at a time, are killed at any moment and replaced by others of the same number. Those that are
+ * left at the end must return 0.
  */
 static inline void t_storm(int n, int n_kills, t_body *body, void *shared, _Atomic int *stop)
 {
@@ -130,15 +139,13 @@ static inline void t_storm(int n, int n_kills, t_body *body, void *shared, _Atom
     unsigned seed = 1;
     for (int i = 0; i < n; i++)
         pids[i] = t_start_party(body, shared, i);
-    for (int k = 0; k < n_kills; k++) {
+    for (int k = 0; k < n_kills; k += 2) {
         usleep((useconds_t)(rand_r(&seed) % 1000));
-        int i = rand_r(&seed) % n;
+        int i = rand_r(&seed) % n, j = (i + 1 + rand_r(&seed) % (n - 1)) % n;
         kill(pids[i], SIGKILL);
-        int status = t_wait_child(pids[i]);
-        if (t_signal(status) != SIGKILL)
-            fail_msg("party %d ended with code %d, signal %d", i, t_exit_code(status),
-                     t_signal(status));
-        pids[i] = t_start_party(body, shared, i);
+        kill(pids[j], SIGKILL);
+        t_replace(pids, i, body, shared);
+        t_replace(pids, j, body, shared);
     }
     atomic_store(stop, 1);
     for (int i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LABELS: stress crash */
-/* TIMEOUT: 120 */
+/* TIMEOUT: 300 */
 /* Storms: processes that use a shared object are killed at any moment, some thousands of them, and nobody hangs, and nothing is counted wrong. */
 #include "t_sync.h"
 
