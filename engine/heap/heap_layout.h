@@ -24,7 +24,7 @@
 #include "slab.h"
 
 #define FMI_HEAP_MAGIC  0x70616d6b726f6601ull
-#define FMI_HEAP_LAYOUT 3u
+#define FMI_HEAP_LAYOUT 4u
 
 /* Grouped by who writes when, each group on a line of its own. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct fmi_heap_shm {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { ID_SHIFT = 12, GENERATION_SHIFT = 32, MAX_MORTALS = FMI_MORTAL_BLOCK * FMI_MORTAL_BLOCKS };
+enum { LEFT_KEPT = 63 }; /* a joining thread clears the bit of the 64th before it */
 #define GENERATION_MASK 0x7fffffffu
 #define INDEX_MASK      0xfffffu
 
@@ -49,6 +50,11 @@ static int index_of(uint64_t id)
 static uint32_t generation_of(uint64_t id)
 {
     return (uint32_t)(id >> GENERATION_SHIFT) & GENERATION_MASK;
+}
+
+static uint64_t left_bit(uint32_t generation)
+{
+    return UINT64_C(1) << generation % 64;
 }
 
 /* ---- the table ---------------------------------------------------------------------------------- */
@@ -93,10 +99,27 @@ int fmi_mortal_is_alive(uint64_t id)
            atomic_load_explicit(&m->generation, memory_order_acquire) == generation_of(id);
 }
 
+/* The entry may have been taken over since, once or often. */
 int fmi_mortal_has_left(uint64_t id)
 {
     struct fmi_mortal_shm *m = fmi_mortal_of(id);
-    return m != NULL && atomic_load(&m->left) == generation_of(id);
+    if (m == NULL)
+        return 0;
+    uint64_t left = atomic_load(&m->left);
+    uint32_t since = (atomic_load(&m->generation) - generation_of(id)) & GENERATION_MASK;
+    return since >= LEFT_KEPT || (left & left_bit(generation_of(id))) != 0;
+}
+
+uint64_t fmi_mortal_id_at(int i)
+{
+    struct fmi_mortal_shm *m = fmi_mortal_at(i);
+    /* acquire: pairs with join */
+    return m == NULL ? 0 : make_id(i, atomic_load_explicit(&m->generation, memory_order_acquire));
+}
+
+uint64_t fmi_mortal_number(void)
+{
+    return mortals == NULL ? 0 : atomic_fetch_add(&mortals->n_numbers, 1) + 1;
 }
 
 /* ---- joining ------------------------------------------------------------------------------------ */
@@ -131,15 +154,19 @@ static uint64_t join(struct fmi_mortal_shm *m, int i)
 {
     uint32_t generation =
         (atomic_load_explicit(&m->generation, memory_order_relaxed) + 1) & GENERATION_MASK;
+    generation = generation == 0 ? 1 : generation;
     atomic_store_explicit(&m->pid, (uint32_t)getpid(), memory_order_relaxed);
     atomic_store_explicit(&m->waits_on, 0, memory_order_relaxed);
+    for (int k = 0; k < FMI_MORTAL_READS; k++)
+        atomic_store_explicit(&m->reads[k], 0, memory_order_relaxed);
+    atomic_fetch_and(&m->left, ~left_bit(generation));
     FMI_FAULT("mortal.join");
     /* release: pairs with fmi_mortal_at */
-    atomic_store_explicit(&m->generation, generation == 0 ? 1 : generation, memory_order_release);
+    atomic_store_explicit(&m->generation, generation, memory_order_release);
     FMI_FAULT("mortal.joined");
     atomic_fetch_or(life_of(m), FUTEX_WAITERS);
     fmi_sys_futex_wake_all(life_of(m)); /* who slept on the word of CLAIMED */
-    return make_id(i, generation == 0 ? 1 : generation);
+    return make_id(i, generation);
 }
 
 /* The entry of someone who is dead. */
@@ -173,7 +200,7 @@ static uint64_t make_one(void)
 
 static void leave(struct fmi_mortal_shm *m)
 {
-    atomic_store(&m->left, atomic_load_explicit(&m->generation, memory_order_relaxed));
+    atomic_fetch_or(&m->left, left_bit(atomic_load_explicit(&m->generation, memory_order_relaxed)));
 }
 
 static void leave_thread(void *m)

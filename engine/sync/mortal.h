@@ -23,6 +23,10 @@
  *   (2) An id is published only by its own thread, after (1) holds for it.
  *   (3) Blocks of entries are never freed or moved.
  *
+ * Beside its life an entry has what shared objects keep about a thread that uses them, in the thread's own memory: which condition it waits on (cond.h), which
+ * reader-writer locks it reads under (rwlock.h). Whoever looks for such threads goes through all entries. Objects are known there by numbers that are never
+ * given twice, so what is left of one that was freed means nothing to the next.
+ *
  * Of those that sleep until a death the kernel wakes one; it wakes the others before it does anything else. If it is killed before that, they wake by
  * themselves: no sleep here is longer than FMI_MORTAL_LOOK_NS.
  */
@@ -42,22 +46,38 @@ enum { FMI_MORTAL_BLOCK = 256, FMI_MORTAL_BLOCKS = 64, FMI_MORTAL_LOOK_NS = 5000
 #define FMI_MORTAL_VERSION  0x0000000000000fffull
 #define FMI_MORTAL_IS_THERE 0x00000000fffff000ull /* not 0: there is an id */
 
+enum { FMI_MORTAL_READS = 11 };
+
+/*
+ *      0:  | life |                                       glibc; the kernel at the end
+ *     64:  | generation | pid |                           its thread, before it publishes its id; pid is for people
+ *     72:  | left |                                       its process
+ *     80:  | called | - | waits_on | ticket |             its thread; `called`, and 0 into waits_on, who calls it (cond.h)
+ *    104:  | reads [11] |                                 its thread (rwlock.h)
+ *    192:  end
+ */
 struct fmi_mortal_shm {
-    pthread_mutex_t life;                    /* glibc; the kernel at the end */
-    alignas(64) _Atomic uint32_t generation; /* its thread, before it publishes its id */
-    _Atomic uint32_t pid;                    /* the same; for people */
-    _Atomic uint32_t
-        left; /* its process: the generation that ended in order, which is no death to tell of */
-    _Atomic uint32_t called;   /* a condition's word on which the thread sleeps: cond.h */
-    _Atomic uint64_t waits_on; /* the thread: which condition, by its number */
+    pthread_mutex_t life;
+    alignas(64) _Atomic uint32_t generation;
+    _Atomic uint32_t pid;
+    _Atomic uint64_t
+        left; /* a bit per generation, modulo 64: it ended in order, which is no death to tell of */
+    _Atomic uint32_t called; /* on which the thread sleeps */
+    uint32_t pad;
+    _Atomic uint64_t waits_on; /* the condition's number; 0: none */
     _Atomic uint64_t ticket;
+    _Atomic uint64_t reads[FMI_MORTAL_READS]; /* numbers of reader-writer locks; 0: none */
 };
-static_assert(sizeof(struct fmi_mortal_shm) == 128, "mortal: layout");
+static_assert(sizeof(struct fmi_mortal_shm) == 192, "mortal: layout");
 static_assert(offsetof(struct fmi_mortal_shm, generation) == 64, "mortal: layout");
+static_assert(offsetof(struct fmi_mortal_shm, left) == 72, "mortal: layout");
+static_assert(offsetof(struct fmi_mortal_shm, called) == 80, "mortal: layout");
+static_assert(offsetof(struct fmi_mortal_shm, reads) == 104, "mortal: layout");
 
 struct fmi_mortals_shm {
-    _Atomic uint32_t n_made; /* anyone: entries that exist, or are lost; grows only */
+    _Atomic uint32_t n_made;    /* anyone: entries that exist, or are lost; grows only */
     uint32_t pad;
+    _Atomic uint64_t n_numbers; /* anyone: given to objects; grows only */
     _Atomic uintptr_t blocks[FMI_MORTAL_BLOCKS]; /* whoever needs one first; never changes again */
 };
 
@@ -69,7 +89,7 @@ uint64_t fmi_mortal_self(void);
 
 /* 1: alive. An id that is none is dead, too: words are read from memory that anyone can write to. */
 int fmi_mortal_is_alive(uint64_t id);
-/* 1: it ended in order, so nobody needs to be told. */
+/* 1: it ended in order, so nobody needs to be told; or that was 63 threads ago in its entry, and nobody knows. */
 int fmi_mortal_has_left(uint64_t id);
 /* The threads of this process end in order now: before _exit() or exit(). */
 void fmi_mortal_leave(void);
@@ -77,6 +97,10 @@ void fmi_mortal_leave(void);
 /* Entries so far, by number; for those who look at all. NULL: it is not ready. */
 int fmi_mortal_count(void);
 struct fmi_mortal_shm *fmi_mortal_at(int i);
+/* The id that entry i has now; 0: it is not ready. */
+uint64_t fmi_mortal_id_at(int i);
+/* A number for an object, which is given only once; 0: there is no table. */
+uint64_t fmi_mortal_number(void);
 /* The entry of an id; NULL if that is none. */
 struct fmi_mortal_shm *fmi_mortal_of(uint64_t id);
 

@@ -17,6 +17,7 @@
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
 #include <forkmap/value.h>
+#include <forkmap/sync.h>
 
 #define FM_VERSION "0.2.0" /**< of these headers */
 
