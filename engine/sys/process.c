@@ -258,6 +258,29 @@ int fmi_sys_count_threads(void)
     return n > 0 ? n : 1;
 }
 
+/* Fields 3, 20 and 22: state, threads, start. A process whose first thread has ended is a zombie with threads. */
+uint64_t fmi_sys_birth(pid_t pid)
+{
+    char text[512], path[64], state = 'X';
+    int n_threads = 0;
+    unsigned long long start = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    const char *end = strrchr(text, ')');
+    if (end == NULL ||
+        sscanf(end,
+               ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu",
+               &state, &n_threads, &start) != 3)
+        return 0;
+    return (state == 'Z' || state == 'X') && n_threads <= 1 ? 0 : start;
+}
+
 int fmi_sys_is_alive(pid_t pid)
 {
     int fd = fmi_sys_pidfd_open(pid);
