@@ -63,7 +63,7 @@ int fmi_doorbell_reach(struct fmi_doorbell_shm *bell, int *error)
     char path[48];
     struct stat st;
     *error = 0;
-    if (!fmi_doorbell_is_armed(bell))
+    if (fmi_doorbell_armed(bell) == 0)
         return -1;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)atomic_load(&bell->pid),
              (int)atomic_load(&bell->fd));
@@ -87,10 +87,9 @@ static void put_byte(int fd)
     (void)written; /* EAGAIN: there are 65,536 */
 }
 
-int fmi_doorbell_ring_by(struct fmi_doorbell_shm *bell, int fd)
+int fmi_doorbell_ring_by(struct fmi_doorbell_shm *bell, uint64_t armed, int fd)
 {
     int error = 0;
-    uint64_t armed = atomic_load(&bell->armed); /* seq_cst: r2, pairs with o2 in fmi_doorbell_arm */
     if (fd < 0 && armed != 0)
         fd = fmi_doorbell_reach(bell, &error);
     if (fd < 0)
@@ -109,7 +108,7 @@ int fmi_doorbell_ring_by(struct fmi_doorbell_shm *bell, int fd)
 
 int fmi_doorbell_ring(struct fmi_doorbell_shm *bell)
 {
-    return fmi_doorbell_ring_by(bell, -1);
+    return fmi_doorbell_ring_by(bell, fmi_doorbell_armed(bell), -1);
 }
 
 /* ---- what this process has open -------------------------------------------------------------------- */

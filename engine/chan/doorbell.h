@@ -58,15 +58,16 @@ void fmi_doorbell_fini(struct fmi_doorbell_shm *bell);
 
 /* ---- who rings ---- */
 
-static inline int fmi_doorbell_is_armed(const struct fmi_doorbell_shm *bell)
+/* r2: 0: nobody waits. A number that is another as soon as the owner has looked again. */
+static inline uint64_t fmi_doorbell_armed(const struct fmi_doorbell_shm *bell)
 {
-    return atomic_load(&bell->armed) != 0; /* seq_cst: r2 */
+    return atomic_load(&bell->armed); /* seq_cst: after r1; pairs with o2 in fmi_doorbell_arm */
 }
 
 /* The owner's pipe, before anything is changed: a descriptor to be handed to fmi_doorbell_ring_by(), or -1: nothing to ring. -EMFILE, -EACCES ... in *error. */
 int fmi_doorbell_reach(struct fmi_doorbell_shm *bell, int *error);
-/* r2 .. r5; takes `fd` over, which may be -1. */
-int fmi_doorbell_ring_by(struct fmi_doorbell_shm *bell, int fd);
+/* r3 .. r5, if it is armed with that number; takes `fd` over, which may be -1. 0: of no use any more: only closes. */
+int fmi_doorbell_ring_by(struct fmi_doorbell_shm *bell, uint64_t armed, int fd);
 /* Both; 0, also if nobody waits, or is dead; -EMFILE, -EACCES ... */
 int fmi_doorbell_ring(struct fmi_doorbell_shm *bell);
 

@@ -303,7 +303,9 @@ static int send_locked(const struct fmi_line *line, const void *data, size_t byt
     }
     fmi_park_wake(&shm->filled);
     FMI_FAULT("line.woken");
-    (void)fmi_doorbell_ring_by(&shm->bell, fd);
+    /* Not if it was received meanwhile: then the reader has armed the bell since, and waits for the next one. */
+    uint64_t armed = fmi_doorbell_armed(&shm->bell);
+    (void)fmi_doorbell_ring_by(&shm->bell, head_of(shm) == tail_of(shm) ? 0 : armed, fd);
     return 0;
 }
 
