@@ -497,7 +497,12 @@ static void test_pipe_end_that_was_given_is_gone_with_a_process_that_never_used_
     expect_end(p.a);
     int pid = fm_process_pid(child);
     assert_int_equal(t_end(child), 0);
-    t_expect(fm_conn_give(p.b, pid), -ESRCH);
+    t_expect(fm_conn_give(p.b, getpid()), 0);
+    t_expect(fm_conn_poll(p.a, FM_NOWAIT), -ETIMEDOUT);
+    t_expect(fm_conn_give(p.b, pid), 0); /* late, but no harm */
+    expect_end(p.a);
+    t_expect(fm_conn_give(p.b, 0), -EINVAL);
+    t_expect(fm_conn_give(p.b, -1), -EINVAL);
     t_expect(fm_conn_give(p.b, getpid()), 0);
     t_expect(fm_conn_poll(p.a, FM_NOWAIT), -ETIMEDOUT);
     end_pipe(p);

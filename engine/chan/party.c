@@ -36,7 +36,7 @@ static uint64_t own_word(void)
 /* A pid that is another process's by now has another birth. */
 static int is_running(uint64_t word)
 {
-    return word != 0 && word_of(fmi_party_pid(word)) == word;
+    return word >> PID_BITS != 0 && word_of(fmi_party_pid(word)) == word;
 }
 
 int fmi_party_init(struct fmi_party_shm *party)
@@ -79,10 +79,10 @@ int fmi_party_use(struct fmi_party_shm *party, struct fmi_doorbell_shm *bell)
 
 int fmi_party_give(struct fmi_party_shm *party, int pid, struct fmi_doorbell_shm *bell)
 {
-    uint64_t word = pid <= 0 || (uint64_t)pid > PID_MASK ? 0 : word_of(pid);
-    if (word == 0)
-        return fmi_error(-ESRCH, "there is no process %d, or it has ended", pid);
-    move_to(party, word, bell);
+    if (pid <= 0 || (uint64_t)pid > PID_MASK)
+        return fmi_error(-EINVAL, "%d is no pid", pid);
+    uint64_t word = word_of(pid);
+    move_to(party, word != 0 ? word : (uint64_t)pid, bell); /* without a birth: it is dead */
     FMI_FAULT("party.given");
     atomic_store_explicit(&party->user, 0, memory_order_release); /* pairs with is_gone */
     return 0;

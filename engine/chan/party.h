@@ -53,7 +53,7 @@ int fmi_party_init(struct fmi_party_shm *party);
 /* Before each use; `bell` is the other side's, or NULL. Nothing but a look where the same thread used it last. 0; -EAGAIN. */
 int fmi_party_use(struct fmi_party_shm *party, struct fmi_doorbell_shm *bell);
 
-/* From now on it is that process's. 0; -ESRCH: there is none. */
+/* From now on it is that process's, also if that is dead. 0; -EINVAL: no pid. */
 int fmi_party_give(struct fmi_party_shm *party, int pid, struct fmi_doorbell_shm *bell);
 
 /* 1: by this call. 0: it was closed. */
