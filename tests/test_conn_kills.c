@@ -143,6 +143,12 @@ static void read_until_end_of(struct shared *s, pid_t pid)
     assert_true(rc == FM_ECLOSED || (rc == -ETIMEDOUT && s->n_sent == 0));
 }
 
+static int is_readable(int fd, int timeout_ms)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    return poll(&wait, 1, timeout_ms) == 1;
+}
+
 /* What the heap takes for itself when it is first used is there after this. */
 static size_t warm_heap(void)
 {
@@ -221,8 +227,10 @@ static void kill_reader_at(const char *point, int must_pass)
             t_expect(rc, 0);
             s->n_sent++;
         }
-        t_sleep_ms(2);
-        kill(pid, SIGKILL); /* if it has not come there yet */
+        for (int ms = 0;
+             ms < 5000 && fmi_fault_passages() < passages[i] && s->n_received < s->n_sent; ms++)
+            t_sleep_ms(1);
+        kill(pid, SIGKILL); /* if it does not come there so often */
         assert_int_equal(t_signal(bury(pid)), SIGKILL);
         disarm(must_pass);
         t_expect(read_messages(s, FM_NOWAIT), -ETIMEDOUT);
@@ -269,12 +277,6 @@ static void kill_two(const char *point, void (*party)(void *))
     assert_int_equal(s->wrong, 0);
     end_shared(s);
     assert_in_range(used_bytes(), 0, before);
-}
-
-static int is_readable(int fd, int timeout_ms)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    return poll(&wait, 1, timeout_ms) == 1;
 }
 
 /* This process waits in poll(2) for messages of a writer that is killed: it learns of each, and of the end. */
@@ -437,6 +439,34 @@ test_pipe_3000_processes_killed_at_any_moment_lose_at_most_their_own_messages(vo
     assert_in_range(used_bytes(), 0, before + 8 * 65536);
 }
 
+/* This process waits in poll(2) meanwhile, and hears of each death. */
+static void test_pipe_300_writers_killed_at_any_moment_are_each_told_to_who_polls(void **state)
+{
+    (void)state;
+    struct shared *s = new_shared();
+    uint32_t seed = 4711;
+    int fd = fm_conn_fileno(s->a);
+    assert_true(fd >= 0);
+    for (int i = 0; i < N_KILLS / 10; i++) {
+        pid_t pid = t_start_child(write_messages, s);
+        t_expect(fm_conn_give(s->b, pid), 0);
+        int64_t end_ns = fmi_deadline_after(FM_US(next_random(&seed) >> 8) % FM_MS(2));
+        int rc = -ETIMEDOUT;
+        while (fmi_now_ns() < end_ns)
+            if (is_readable(fd, 1))
+                rc = read_messages(s, FM_NOWAIT);
+        kill(pid, SIGKILL);
+        do {
+            assert_true(is_readable(fd, 10000));
+            rc = read_messages(s, FM_NOWAIT);
+        } while (rc == -ETIMEDOUT);
+        assert_int_equal(rc, FM_ECLOSED);
+        assert_int_equal(t_signal(bury(pid)), SIGKILL);
+    }
+    assert_in_range(atomic_load(&s->next) - s->n_received, 0, N_KILLS / 10);
+    end_shared(s);
+}
+
 T_MAIN(T_TEST(test_pipe_writer_killed_at_party_coming_loses_at_most_its_own_message),
        T_TEST(test_pipe_writer_killed_at_party_process_loses_at_most_its_own_message),
        T_TEST(test_pipe_writer_killed_at_party_user_loses_at_most_its_own_message),
@@ -471,4 +501,5 @@ T_MAIN(T_TEST(test_pipe_writer_killed_at_party_coming_loses_at_most_its_own_mess
        T_TEST(test_pipe_closer_killed_at_count_loses_at_most_its_own_message),
        T_TEST(test_pipe_writer_killed_as_it_repairs_leaves_that_to_the_next),
        T_TEST(test_pipe_reader_killed_as_it_repairs_leaves_that_to_the_next),
-       T_TEST(test_pipe_3000_processes_killed_at_any_moment_lose_at_most_their_own_messages))
+       T_TEST(test_pipe_3000_processes_killed_at_any_moment_lose_at_most_their_own_messages),
+       T_TEST(test_pipe_300_writers_killed_at_any_moment_are_each_told_to_who_polls))

@@ -113,10 +113,11 @@ int fmi_doorbell_ring(struct fmi_doorbell_shm *bell)
 
 /* ---- what this process has open -------------------------------------------------------------------- */
 
+/* Of the parent's nothing is closed: by now the numbers may be other descriptors' here. */
 static void close_one(struct own *own)
 {
     const int fds[] = {own->epoll, own->out, own->in, own->pidfd};
-    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+    for (size_t i = 0; own->pid == getpid() && i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             close(fds[i]);
     free(own);

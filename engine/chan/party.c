@@ -113,7 +113,7 @@ uint64_t fmi_party_awaited(const struct fmi_party_shm *party)
 uint64_t fmi_party_watched(const struct fmi_party_shm *party)
 {
     uint64_t word = atomic_load(&party->coming); /* seq_cst: pairs with move_to, after arming */
-    if (!is_running(word))
+    if (word != own_word() && !is_running(word))
         word = atomic_load_explicit(&party->process, memory_order_acquire);
-    return !is_running(word) || word == own_word() ? 0 : word;
+    return word == own_word() || !is_running(word) ? 0 : word;
 }

@@ -206,6 +206,8 @@ size_t fmi_sys_private_bytes(void)
     return (resident - shared) * fmi_sys_page_bytes();
 }
 
+enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
+
 /* Fields 4 and 9 of a stat file of /proc; field 2, a name, may hold spaces and brackets. 0 or -errno. */
 static int read_stat(const char *path, pid_t *parent, unsigned *flags)
 {
@@ -236,7 +238,6 @@ static pid_t parent_of(pid_t pid)
 /* A thread that was joined is there for some microseconds more. It is past its last instruction. */
 static int is_ending(const char *tid)
 {
-    enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
     char path[64];
     pid_t parent = 0;
     unsigned flags = 0;
@@ -258,10 +259,14 @@ int fmi_sys_count_threads(void)
     return n > 0 ? n : 1;
 }
 
-/* Fields 3, 20 and 22: state, threads, start. A process whose first thread has ended is a zombie with threads. */
+/*
+ * Fields 3, 9, 20 and 22: state, flags, threads, start. Who sleeps until a thread's death looks before the process is a zombie; a process
+ * whose first thread has ended is one, and has other threads.
+ */
 uint64_t fmi_sys_birth(pid_t pid)
 {
     char text[512], path[64], state = 'X';
+    unsigned flags = 0;
     int n_threads = 0;
     unsigned long long start = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -273,12 +278,13 @@ uint64_t fmi_sys_birth(pid_t pid)
         return 0;
     text[length] = '\0';
     const char *end = strrchr(text, ')');
-    if (end == NULL ||
-        sscanf(end,
-               ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu",
-               &state, &n_threads, &start) != 3)
+    if (end == NULL || sscanf(end,
+                              ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                              "%*d %d %*d %llu",
+                              &state, &flags, &n_threads, &start) != 4)
         return 0;
-    return (state == 'Z' || state == 'X') && n_threads <= 1 ? 0 : start;
+    int is_over = state == 'Z' || state == 'X' || (flags & PF_EXITING) != 0;
+    return is_over && n_threads <= 1 ? 0 : start;
 }
 
 int fmi_sys_is_alive(pid_t pid)
