@@ -626,6 +626,30 @@ static void test_pipe_descriptor_is_readable_when_the_other_process_is_killed(vo
     end_pipe(p);
 }
 
+static int receive_and_leave(void *arg)
+{
+    struct echo_arg *a = arg;
+    return fm_conn_recv_timed(a->c, (char[4]){0}, 4, NULL, LOST_NS) != 0;
+}
+
+/* When this process began to wait, the other end was its own. */
+static void test_pipe_descriptor_tells_the_end_of_a_process_that_only_received(void **state)
+{
+    struct pipe_ends p = new_pipe(1);
+    struct echo_arg arg = {p.b, NULL};
+    int fd = fm_conn_fileno(p.a), rc = -ETIMEDOUT;
+    fm_process *child = t_run(t_method(state), receive_and_leave, &arg, sizeof arg);
+    assert_false(is_readable(fd, 0));
+    send_text(p.a, "one");
+    assert_int_equal(t_end(child), 0);
+    while (rc == -ETIMEDOUT) {
+        assert_true(is_readable(fd, FAR_TOO_LONG_MS));
+        rc = fm_conn_recv_timed(p.a, NULL, 0, NULL, FM_NOWAIT);
+    }
+    t_expect(rc, FM_ECLOSED);
+    end_pipe(p);
+}
+
 /* The process that waits is a child; it asks for a descriptor of its own, also where it has inherited one. */
 static int echo_by_poll(void *arg)
 {
@@ -725,5 +749,6 @@ T_MAIN(T_TEST(test_pipe_that_is_duplex_carries_messages_both_ways),
        T_TEST(test_pipe_descriptor_works_in_epoll_and_select),
        T_EACH_METHOD(test_pipe_descriptor_wakes_for_each_message_of_another_process_and_its_end),
        T_EACH_METHOD(test_pipe_descriptor_is_readable_when_the_other_process_is_killed),
+       T_EACH_METHOD(test_pipe_descriptor_tells_the_end_of_a_process_that_only_received),
        T_EACH_METHOD(test_pipe_descriptor_of_a_child_is_its_own),
        T_EACH_METHOD(test_pipe_in_fm_wait_is_ready_with_a_message_and_at_its_end))

@@ -28,7 +28,10 @@ static int check(const fm_conn *c)
     uint64_t mark = atomic_load_explicit(&c->mark, memory_order_acquire);
     if (mark == FMI_CONN_CLOSED)
         return fmi_error(-EBADF, "this end of the pipe is closed");
-    if (mark != FMI_CONN_LIVE || c->end > 1 || !fmi_heap_contains(c->pipe, pipe_bytes(1)))
+    const struct fmi_pipe_shm *pipe = c->pipe;
+    if (mark != FMI_CONN_LIVE || c->end > 1 || pipe == NULL ||
+        !fmi_heap_contains(pipe, pipe_bytes(1)) || pipe->is_duplex > 1 ||
+        !fmi_heap_contains(pipe, pipe_bytes(1 + (int)pipe->is_duplex)))
         return fmi_error(FM_ECORRUPT, "%p is no connection (any more)", (const void *)c);
     return 0;
 }

@@ -115,5 +115,6 @@ uint64_t fmi_party_watched(const struct fmi_party_shm *party)
     uint64_t word = atomic_load(&party->coming); /* seq_cst: pairs with move_to, after arming */
     if (word != own_word() && !is_running(word))
         word = atomic_load_explicit(&party->process, memory_order_acquire);
-    return word == own_word() || !is_running(word) ? 0 : word;
+    /* Also one that is ending: its thread may look alive for a moment yet, so the end is not gone before. */
+    return word == own_word() ? 0 : word;
 }

@@ -71,7 +71,7 @@ int fmi_party_is_gone(const struct fmi_party_shm *party);
 /* The thread whose death would be news, for fmi_mortal_wait(); 0: none is known. */
 uint64_t fmi_party_awaited(const struct fmi_party_shm *party);
 
-/* The process whose end would be news; 0: there is none to watch, as it is dead, or this one. */
+/* The process whose end would be news, or is; 0: it is this one. */
 uint64_t fmi_party_watched(const struct fmi_party_shm *party);
 
 static inline int fmi_party_pid(uint64_t process)
