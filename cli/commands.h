@@ -8,6 +8,7 @@ int fmc_cmd_map(int argc, char **argv);
 int fmc_cmd_run(int argc, char **argv);
 int fmc_cmd_kernels(int argc, char **argv);
 int fmc_cmd_new(int argc, char **argv);
+int fmc_cmd_shm(int argc, char **argv);
 int fmc_cmd_topo(int argc, char **argv);
 
 #endif

@@ -21,6 +21,7 @@ static const char help[] =
     "  run KERNEL             run a kernel on its default input\n"
     "  kernels                list the kernels, those that come with it and those of --load\n"
     "  new kernel NAME        write a kernel of your own to start from\n"
+    "  shm list|gc|rm         show named shared memory, and remove what is left over\n"
     "  topo                   show the usable cores and where workers go\n"
     "\n"
     "  forkmap COMMAND --help explains a command, with examples. --version shows the version.\n"
@@ -43,6 +44,7 @@ static const struct command {
     {"run", "forkmap run", fmc_cmd_run},
     {"kernels", "forkmap kernels", fmc_cmd_kernels},
     {"new", "forkmap new", fmc_cmd_new},
+    {"shm", "forkmap shm", fmc_cmd_shm},
     {"topo", "forkmap topo", fmc_cmd_topo},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

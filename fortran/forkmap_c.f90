@@ -38,6 +38,7 @@ module forkmap_c
     integer(c_size_t) :: struct_size = 0
     integer(c_int) :: order = 0
     integer(c_int) :: zero = 0
+    integer(c_int) :: lock = 0
   end type fm_array_opts
 
   type, bind(C) :: fm_pool_opts

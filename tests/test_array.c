@@ -425,6 +425,28 @@ static void test_array_lock_keeps_other_processes_out(void **state)
     fm_array_destroy(a);
 }
 
+static void test_array_that_is_raw_refuses_lock_and_unlock(void **state)
+{
+    (void)state;
+    fm_array *a, *v;
+    assert_int_equal(fm_array_create(&a, FM_F64, 1, SHAPE(4), FM_ARRAY_OPTS(.lock = FM_RAW)), 0);
+    assert_int_equal(fm_array_view(&v, a, SLICES({1, 3, 1})), 0);
+    assert_int_equal(fm_array_lock(a, FM_NOWAIT), -EINVAL);
+    assert_non_null(strstr(fm_error_detail(), "FM_RAW"));
+    assert_int_equal(fm_array_unlock(a), -EINVAL);
+    assert_int_equal(fm_array_lock(v, FM_NOWAIT), -EINVAL);
+    ((double *)fm_array_data(v))[0] = 7;
+    assert_true(((double *)fm_array_data(a))[1] == 7);
+    fm_array_destroy(v);
+    fm_array_destroy(a);
+    assert_int_equal(fm_array_create(&a, FM_F64, 1, SHAPE(4), FM_ARRAY_OPTS(.lock = FM_LOCKED)), 0);
+    assert_int_equal(fm_array_lock(a, FM_NOWAIT), 0);
+    assert_int_equal(fm_array_unlock(a), 0);
+    fm_array_destroy(a);
+    assert_int_equal(fm_array_create(&a, FM_F64, 1, SHAPE(4), FM_ARRAY_OPTS(.lock = 3)), -EINVAL);
+    assert_null(a);
+}
+
 static void lock_and_die(void *a)
 {
     if (fm_array_lock(a, FM_FOREVER) == 0)
@@ -496,5 +518,6 @@ T_MAIN(T_TEST(test_array_create_gives_shape_strides_and_sizes_in_c_order),
        T_TEST(test_array_goes_out_of_scope_by_itself),
        T_TEST(test_array_lock_is_recursive_and_shared_with_views),
        T_TEST(test_array_lock_keeps_other_processes_out),
+       T_TEST(test_array_that_is_raw_refuses_lock_and_unlock),
        T_TEST(test_array_lock_of_a_killed_owner_is_told_to_the_next),
        T_TEST(test_array_survives_a_death_in_view_and_destroy))

@@ -294,6 +294,9 @@ static void test_array_inspect_notices_every_overwritten_field(void **state)
     buffer->bytes = UINT64_MAX;
     assert_int_equal(fmi_array_inspect(a, &v), FM_ECORRUPT);
     buffer->bytes = bytes;
+    buffer->lock_kind = 3;
+    assert_int_equal(fmi_array_inspect(a, &v), FM_ECORRUPT);
+    buffer->lock_kind = FM_LOCKED;
     char *data = buffer->data;
     buffer->data = (char *)&v;
     assert_int_equal(fmi_array_inspect(a, &v), FM_ECORRUPT);

@@ -27,28 +27,29 @@ static int make_record(struct fmi_buffer_shm **out)
     return 0;
 }
 
-static void publish_buffer(struct fmi_buffer_shm *buffer, char *data, size_t bytes)
+static void publish_buffer(struct fmi_buffer_shm *buffer, char *data, size_t bytes, int lock)
 {
     buffer->data = data;
     buffer->bytes = bytes;
+    buffer->lock_kind = (uint64_t)lock;
     atomic_init(&buffer->count, 1);
     /* Release: whoever sees the mark sees the rest; pairs with copy_buffer. */
     atomic_store_explicit(&buffer->mark, FMI_BUFFER_LIVE, memory_order_release);
 }
 
 /* A buffer of `bytes` with count 1. */
-static int make_buffer(struct fmi_buffer_shm **out, size_t bytes, int zero)
+static int make_buffer(struct fmi_buffer_shm **out, size_t bytes, const fm_array_opts *opts)
 {
     void *data;
     int code = make_record(out);
     if (code != 0)
         return code;
     /* An array without elements has an address too: 0 bytes would have none. */
-    code = fmi_heap_alloc(&data, bytes == 0 ? 1 : bytes, zero ? FMI_HEAP_ZERO : 0);
+    code = fmi_heap_alloc(&data, bytes == 0 ? 1 : bytes, opts->zero ? FMI_HEAP_ZERO : 0);
     if (code != 0)
         fmi_heap_free(*out);
     else
-        publish_buffer(*out, data, bytes);
+        publish_buffer(*out, data, bytes, opts->lock);
     return code;
 }
 
@@ -122,11 +123,21 @@ int fmi_array_share(fm_array **out, const struct fmi_array_view *layout)
     return code;
 }
 
+int fmi_array_lock_kind(int *lock)
+{
+    if (*lock == 0)
+        *lock = FM_LOCKED;
+    if (*lock != FM_LOCKED && *lock != FM_RAW)
+        return fmi_error(-EINVAL, "lock %d is none; FM_LOCKED or FM_RAW", *lock);
+    return 0;
+}
+
 /* Options of an older program lack fields at the end; those of a newer one must not ask for more. */
 static int read_opts(const fm_array_opts *from, fm_array_opts *opts)
 {
     memset(opts, 0, sizeof *opts);
     opts->order = FM_ORDER_C;
+    opts->lock = FM_LOCKED;
     if (from == NULL)
         return 0;
     if (from->struct_size < sizeof from->struct_size)
@@ -135,12 +146,13 @@ static int read_opts(const fm_array_opts *from, fm_array_opts *opts)
         if (((const char *)from)[i] != 0)
             return fmi_error(-EINVAL, "options have an unknown field at byte %zu", i);
     opts->order = 0;
+    opts->lock = 0;
     memcpy(opts, from, from->struct_size < sizeof *opts ? from->struct_size : sizeof *opts);
     if (opts->order == 0)
         opts->order = FM_ORDER_C;
     if (opts->order != FM_ORDER_C && opts->order != FM_ORDER_F)
         return fmi_error(-EINVAL, "order %d is none; FM_ORDER_C or FM_ORDER_F", opts->order);
-    return 0;
+    return fmi_array_lock_kind(&opts->lock);
 }
 
 int fm_array_create(fm_array **out, fm_dtype dtype, int ndim, const int64_t *shape,
@@ -158,7 +170,7 @@ int fm_array_create(fm_array **out, fm_dtype dtype, int ndim, const int64_t *sha
         return code;
 
     struct fmi_buffer_shm *buffer;
-    code = make_buffer(&buffer, bytes, own.zero);
+    code = make_buffer(&buffer, bytes, &own);
     if (code != 0)
         return code;
     struct fmi_array_view layout = {
@@ -183,7 +195,7 @@ int fmi_array_of_file(fm_array **out, const struct fmi_infile_layout *file, int 
         close(fd);
         return code;
     }
-    publish_buffer(buffer, buffer->file.base + file->offset, bytes - file->offset);
+    publish_buffer(buffer, buffer->file.base + file->offset, bytes - file->offset, FM_LOCKED);
     layout.buffer = buffer;
     layout.data = buffer->data;
     memcpy(layout.shape, file->shape, sizeof layout.shape);
@@ -225,17 +237,27 @@ int fm_array_sync(const fm_array *a)
                      : fmi_error(code, "the mapped file cannot be synced: %s", fm_strerror(code));
 }
 
+/* The memory of `a`, if that has a lock. */
+static int look_for_lock(const fm_array *a, struct fmi_array_view *seen)
+{
+    int code = fmi_array_look(a, seen);
+    if (code == 0 && seen->is_raw)
+        return fmi_error(-EINVAL, "array %p is raw: it was made with FM_RAW, and has no lock",
+                         (const void *)a);
+    return code;
+}
+
 int fm_array_lock(fm_array *a, int64_t timeout)
 {
     struct fmi_array_view seen;
-    int code = fmi_array_look(a, &seen);
+    int code = look_for_lock(a, &seen);
     return code != 0 ? code : fmi_rlock_acquire(&seen.buffer->lock, fmi_deadline_of(timeout));
 }
 
 int fm_array_unlock(fm_array *a)
 {
     struct fmi_array_view seen;
-    int code = fmi_array_look(a, &seen);
+    int code = look_for_lock(a, &seen);
     return code != 0 ? code : fmi_rlock_release(&seen.buffer->lock);
 }
 

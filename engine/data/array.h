@@ -27,7 +27,7 @@
  *                                                   stays taken until the family ends
  *   in destroy after DEAD, before the count         the same
  *   in destroy after the last count, before free    the same
- *   holding the lock                                the next owner is told (lock.h)
+ *   holding the lock                                the next owner is told (rlock.h)
  * Memory is lost in each case, and never freed under a reader.
  */
 
@@ -50,8 +50,9 @@
  * The memory of an array and its views.
  *
  *      0:  | mark | data | bytes |   creator; mark also by the last destroyer
+ *     24:  | lock_kind |             creator
  *     64:  | count |                 whoever makes or destroys a view
- *    128:  | lock |                  its holder
+ *    128:  | lock |                  its holder; nobody if it is raw
  *    192:  | file |                  creator: the file that is this memory (filemap.h); serial 0: none
  *    256:  end
  */
@@ -59,6 +60,7 @@ struct fmi_buffer_shm {
     alignas(64) _Atomic uint64_t mark;
     char *data;
     uint64_t bytes;
+    uint64_t lock_kind; /* FM_LOCKED or FM_RAW */
     alignas(64) _Atomic uint64_t count;
     alignas(64) struct fmi_rlock_shm lock;
     alignas(64) struct fmi_file_shm file;
@@ -68,6 +70,7 @@ static_assert(sizeof(struct fmi_buffer_shm) == 256, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, file) == 192, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, data) == 8, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, bytes) == 16, "buffer: layout");
+static_assert(offsetof(struct fmi_buffer_shm, lock_kind) == 24, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, count) == 64, "buffer: layout");
 static_assert(offsetof(struct fmi_buffer_shm, lock) == 128, "buffer: layout");
 
@@ -116,6 +119,7 @@ struct fmi_array_view {
     int row_is_packed;      /* the elements of one item lie without gaps in C order */
     int is_mapped;          /* a file, so a process may have to map it first */
     int is_readonly;        /* may not be written */
+    int is_raw;             /* has no lock */
     uint64_t device, inode; /* of the mapped file */
     uint64_t lo_in_file;    /* where `lo` is in it [bytes] */
 };
@@ -146,6 +150,9 @@ void fmi_array_pack(size_t item_bytes, int ndim, const int64_t *shape, int order
 struct fmi_infile_layout;
 int fmi_array_of_file(fm_array **out, const struct fmi_infile_layout *file, int fd, size_t bytes,
                       int is_writable);
+
+/* Makes a 0 the default, FM_LOCKED. 0; -EINVAL: neither that nor FM_RAW. */
+int fmi_array_lock_kind(int *lock);
 
 /* A LIVE descriptor of that layout for layout->buffer, counted. 0, -ENOMEM, -ENOSPC, FM_ECORRUPT. */
 int fmi_array_share(fm_array **out, const struct fmi_array_view *layout);

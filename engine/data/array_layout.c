@@ -75,6 +75,7 @@ struct copied {
     char *data;
     char *begin;
     uint64_t bytes;
+    uint64_t lock_kind;
     struct fmi_file_shm file;
 };
 
@@ -86,6 +87,7 @@ static int copy_buffer(struct fmi_buffer_shm *buffer, struct copied *c)
     c->buffer = buffer;
     c->begin = buffer->data;
     c->bytes = buffer->bytes;
+    c->lock_kind = buffer->lock_kind;
     if (buffer->file.serial != 0)
         c->file = buffer->file;
     return 1;
@@ -131,6 +133,7 @@ static int place_extent(const struct copied *c, struct fmi_array_view *v)
     if (first > c->bytes || lo < -(int64_t)first || hi > (int64_t)(c->bytes - first))
         return 0;
     v->buffer = c->buffer;
+    v->is_raw = c->lock_kind == FM_RAW;
     v->data = c->data;
     v->lo = c->data + lo;
     v->hi = c->data + hi;
@@ -163,7 +166,7 @@ static int look(const fm_array *a, struct copied *c, struct fmi_array_view *out)
                          "array %p is not in the shared heap; make it with fm_array_create()",
                          (const void *)a);
     int ok = is_record_in_heap(a, sizeof *a) && copy_descriptor(a, c, out) && check_shape(c, out) &&
-             place_extent(c, out) &&
+             place_extent(c, out) && (c->lock_kind == FM_LOCKED || c->lock_kind == FM_RAW) &&
              (c->file.serial != 0 || fmi_heap_contains(c->begin, c->bytes == 0 ? 1 : c->bytes));
     if (ok)
         return 0;

@@ -8,10 +8,11 @@
 
 #include <errno.h>
 
-enum {
-    SPIN_NS = 2000,
-    LOOKS = 8
-}; /* about what a sleep and its wake cost; looks between two pauses */
+/*
+ * Before it sleeps. Between two looks the word is left alone, longer each time: whoever has it may take it a hundred times in that time, from its own
+ * cache, where with a look every few ns each turn could carry the line to the other core and back.
+ */
+enum { FIRST_PAUSE_NS = 1000, LAST_PAUSE_NS = 4000 };
 
 static const _Atomic uint32_t *lower_half(const struct fmi_lock_shm *lock)
 {
@@ -41,16 +42,11 @@ static int take(struct fmi_lock_shm *lock, uint64_t id, uint64_t *word)
                                                  memory_order_acquire, memory_order_relaxed);
 }
 
-/* Until it is free, or for a while. */
-static void spin(const struct fmi_lock_shm *lock)
+static void pause_for(int64_t ns)
 {
-    uint64_t limit = fmi_ticks_of_ns(SPIN_NS), begin = fmi_ticks();
-    do {
-        for (int i = 0; i < LOOKS; i++)
-            if (!is_held(atomic_load_explicit(&lock->word, memory_order_relaxed)))
-                return;
+    uint64_t limit = fmi_ticks_of_ns(ns), begin = fmi_ticks();
+    while (fmi_ticks() - begin < limit)
         fmi_relax();
-    } while (fmi_ticks() - begin < limit);
 }
 
 /* W on, then asleep, until the word is another or its holder dead. 0; -ETIMEDOUT; -EINTR. */
@@ -67,7 +63,8 @@ static int sleep_on(struct fmi_lock_shm *lock, uint64_t word, int64_t deadline_n
 
 static int acquire_slowly(struct fmi_lock_shm *lock, uint64_t id, int64_t deadline_ns)
 {
-    int has_spun = 0, is_over = 0;
+    int64_t pause_ns = deadline_ns == FMI_AT_ONCE ? LAST_PAUSE_NS + 1 : FIRST_PAUSE_NS;
+    int is_over = 0;
     for (;;) {
         uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (!is_held(word)) {
@@ -75,9 +72,9 @@ static int acquire_slowly(struct fmi_lock_shm *lock, uint64_t id, int64_t deadli
                 return 0;
             continue;
         }
-        if (!has_spun && deadline_ns != FMI_AT_ONCE) {
-            spin(lock);
-            has_spun = 1;
+        if (pause_ns <= LAST_PAUSE_NS) {
+            pause_for(pause_ns);
+            pause_ns *= 2;
             continue;
         }
         if (!fmi_mortal_is_alive(word & FMI_MORTAL_ID)) {
@@ -85,7 +82,7 @@ static int acquire_slowly(struct fmi_lock_shm *lock, uint64_t id, int64_t deadli
                 return FM_EOWNERDEAD;
             continue;
         }
-        if (is_over)
+        if (is_over || deadline_ns == FMI_AT_ONCE)
             return -ETIMEDOUT;
         is_over = sleep_on(lock, word, deadline_ns) ==
                   -ETIMEDOUT; /* one more look: it may just have been woken */

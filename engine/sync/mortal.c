@@ -153,7 +153,6 @@ static uint64_t take_over(int i)
         return 0; /* another was faster */
     FMI_FAULT("mortal.claimed");
     pthread_mutex_consistent(&m->life);
-    atomic_store_explicit(&mortals->hint, (uint32_t)i, memory_order_relaxed);
     return join(m, i);
 }
 
@@ -196,10 +195,8 @@ static uint64_t register_self(void)
     if (mortals == NULL)
         return 0;
     pthread_once(&once, prepare);
-    int n = fmi_mortal_count();
-    uint32_t hint = atomic_load_explicit(&mortals->hint, memory_order_relaxed);
-    for (int k = 0; k < n && id == 0; k++)
-        id = take_over((int)((hint + (uint32_t)k) % (uint32_t)n));
+    for (int k = 0, n = fmi_mortal_count(); k < n && id == 0; k++)
+        id = take_over(k);
     if (id == 0)
         id = make_one();
     self = id;

@@ -57,7 +57,7 @@ static_assert(offsetof(struct fmi_mortal_shm, generation) == 64, "mortal: layout
 
 struct fmi_mortals_shm {
     _Atomic uint32_t n_made; /* anyone: entries that exist, or are lost; grows only */
-    _Atomic uint32_t hint;   /* anyone: where a free one was found last */
+    uint32_t pad;
     _Atomic uintptr_t blocks[FMI_MORTAL_BLOCKS]; /* whoever needs one first; never changes again */
 };
 

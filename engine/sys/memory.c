@@ -120,6 +120,14 @@ int fmi_sys_map_at(void *hint, int fd, size_t bytes, int is_writable)
     return 0;
 }
 
+int fmi_sys_map_shared(void **out, int fd, size_t offset, size_t bytes, int is_writable)
+{
+    void *p = mmap(NULL, bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd,
+                   (off_t)offset);
+    *out = p == MAP_FAILED ? NULL : p;
+    return p == MAP_FAILED ? -errno : 0;
+}
+
 int fmi_sys_map_private(void **out, size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,

@@ -28,6 +28,9 @@ size_t fmi_sys_file_limit(void);
 /* Maps `bytes` of `fd` shared at `hint`, or nowhere: -EEXIST if the addresses are taken. */
 int fmi_sys_map_at(void *hint, int fd, size_t bytes, int is_writable);
 
+/* The same anywhere, from `offset` on, a multiple of the page size. */
+int fmi_sys_map_shared(void **out, int fd, size_t offset, size_t bytes, int is_writable);
+
 /* Maps private zeroed pages anywhere, without swap reservation. */
 int fmi_sys_map_private(void **out, size_t bytes);
 void fmi_sys_unmap(void *p, size_t bytes);

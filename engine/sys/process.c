@@ -208,8 +208,17 @@ size_t fmi_sys_private_bytes(void)
 
 enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
 
-/* Fields 4 and 9 of a stat file of /proc; field 2, a name, may hold spaces and brackets. 0 or -errno. */
-static int read_stat(const char *path, pid_t *parent, unsigned *flags)
+/* Of a stat file of /proc: fields 3, 4, 9, 20 and 22. */
+struct stat_fields {
+    char state;
+    pid_t parent;
+    unsigned flags;
+    int n_threads;
+    unsigned long long start;
+};
+
+/* Field 2, a name, may hold spaces and brackets. 0 or -errno. */
+static int read_stat(const char *path, struct stat_fields *out)
 {
     char text[512];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -221,28 +230,45 @@ static int read_stat(const char *path, pid_t *parent, unsigned *flags)
         return -ESRCH;
     text[length] = '\0';
     const char *end = strrchr(text, ')');
-    return end != NULL && sscanf(end, ") %*c %d %*d %*d %*d %*d %u", parent, flags) == 2 ? 0 : -EIO;
+    return end != NULL &&
+                   sscanf(end,
+                          ") %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                          "%*d %d %*d %llu",
+                          &out->state, &out->parent, &out->flags, &out->n_threads, &out->start) == 5
+               ? 0
+               : -EIO;
+}
+
+static int read_stat_of(pid_t pid, struct stat_fields *out)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    return read_stat(path, out);
 }
 
 /* The pid of its parent; or -errno. */
 static pid_t parent_of(pid_t pid)
 {
-    char path[64];
-    pid_t parent = 0;
-    unsigned flags = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int rc = read_stat(path, &parent, &flags);
-    return rc == 0 ? parent : rc;
+    struct stat_fields fields = {0};
+    int rc = read_stat_of(pid, &fields);
+    return rc == 0 ? fields.parent : rc;
+}
+
+int fmi_sys_process_start(pid_t pid, uint64_t *start)
+{
+    struct stat_fields fields = {0};
+    int rc = read_stat_of(pid, &fields);
+    *start = rc == 0 ? fields.start : 0;
+    return rc;
 }
 
 /* A thread that was joined is there for some microseconds more. It is past its last instruction. */
 static int is_ending(const char *tid)
 {
     char path[64];
-    pid_t parent = 0;
-    unsigned flags = 0;
+    struct stat_fields fields = {0};
     snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
-    return read_stat(path, &parent, &flags) != 0 || (flags & PF_EXITING) != 0;
+    return read_stat(path, &fields) != 0 || (fields.flags & PF_EXITING) != 0;
 }
 
 int fmi_sys_count_threads(void)
@@ -260,31 +286,16 @@ int fmi_sys_count_threads(void)
 }
 
 /*
- * Fields 3, 9, 20 and 22: state, flags, threads, start. Who sleeps until a thread's death looks before the process is a zombie; a process
- * whose first thread has ended is one, and has other threads.
+ * Who sleeps until a thread's death looks before the process is a zombie; a process whose first thread has ended is one, and has
+ * other threads.
  */
 uint64_t fmi_sys_birth(pid_t pid)
 {
-    char text[512], path[64], state = 'X';
-    unsigned flags = 0;
-    int n_threads = 0;
-    unsigned long long start = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    if (length <= 0)
+    struct stat_fields fields = {0};
+    if (read_stat_of(pid, &fields) != 0)
         return 0;
-    text[length] = '\0';
-    const char *end = strrchr(text, ')');
-    if (end == NULL || sscanf(end,
-                              ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                              "%*d %d %*d %llu",
-                              &state, &flags, &n_threads, &start) != 4)
-        return 0;
-    int is_over = state == 'Z' || state == 'X' || (flags & PF_EXITING) != 0;
-    return is_over && n_threads <= 1 ? 0 : start;
+    int is_over = fields.state == 'Z' || fields.state == 'X' || (fields.flags & PF_EXITING) != 0;
+    return is_over && fields.n_threads <= 1 ? 0 : fields.start;
 }
 
 int fmi_sys_is_alive(pid_t pid)

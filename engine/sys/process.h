@@ -52,6 +52,8 @@ uint64_t fmi_sys_birth(pid_t pid);
 int fmi_sys_is_alive(pid_t pid);
 /* 1 if `parent` is the parent of `pid`, 0 if not; -EMFILE ... it cannot be told. */
 int fmi_sys_is_child_of(pid_t pid, pid_t parent);
+/* When it began, in clock ticks since the machine's; 0 on failure. Together with the pid it names a process that is no other's. */
+int fmi_sys_process_start(pid_t pid, uint64_t *start);
 
 /* [bytes] resident in this process that it shares with no file or shared memory; 0 if the system does not tell. */
 size_t fmi_sys_private_bytes(void);

@@ -52,6 +52,12 @@ enum fm_order {
     FM_ORDER_F = 2  /**< Fortran: the first index runs fastest */
 };
 
+/** Whether shared memory comes with a lock. */
+enum fm_locking {
+    FM_LOCKED = 1, /**< with a lock: recursive, robust (Python's lock=True) */
+    FM_RAW = 2     /**< without (Python's RawArray, RawValue, lock=False) */
+};
+
 /**
  * @def FM_ARRAY_OPTS
  * Options by name, the others 0: `FM_ARRAY_OPTS(.zero = 1)`.
@@ -62,6 +68,7 @@ typedef struct fm_array_opts {
     size_t struct_size;
     int order; /**< an `fm_order`; 0 is C */
     int zero;  /**< non-zero: the elements start as 0; otherwise they start undefined */
+    int lock;  /**< an `fm_locking`; 0 is FM_LOCKED. FM_RAW: fm_array_lock() and _unlock() refuse */
 } fm_array_opts;
 #define FM_ARRAY_OPTS(...) FM_OPTS(fm_array_opts, __VA_ARGS__)
 
@@ -106,7 +113,7 @@ FM_API void fm_dtype_name(fm_dtype dtype, char *text, size_t cap);
  *         RLIMIT_FSIZE
  * State after an error: nothing was made.
  * Blocks / thread-safety: as long as the kernel needs to reserve the pages; any process and thread.
- * Source: multiprocessing.RawArray, numpy.empty.
+ * Source: multiprocessing.Array, .RawArray, numpy.empty.
  */
 FM_API FM_NODISCARD int fm_array_create(fm_array **out, fm_dtype dtype, int ndim,
                                         const int64_t *shape, const fm_array_opts *opts);
@@ -243,7 +250,7 @@ FM_API void *fm_array_at(const fm_array *a, int ndim, const int64_t *index);
  * @param a        an array or a view
  * @param timeout  [ns], FM_FOREVER, FM_NOWAIT
  * @return 0; FM_EOWNERDEAD acquired, and the last owner died holding it: check the data;
- *         `-ETIMEDOUT`; `-EAGAIN` 2^31 times recursive; `-EINVAL`, FM_ECORRUPT no array
+ *         `-ETIMEDOUT`; `-EAGAIN` 2^31 times recursive; `-EINVAL` raw (FM_RAW: there is no lock), or no array; FM_ECORRUPT no array (any more)
  * State after an error: not acquired, but for FM_EOWNERDEAD.
  * Blocks / thread-safety: until it is acquired or the timeout; any process and thread.
  * Source: multiprocessing.Array(lock=True).get_lock().
@@ -252,7 +259,7 @@ FM_API FM_NODISCARD int fm_array_lock(fm_array *a, int64_t timeout);
 /**
  * Releases the array's lock.
  * @param a  an array or a view
- * @return 0; `-EPERM` this thread does not hold it; `-EINVAL`, FM_ECORRUPT no array
+ * @return 0; `-EPERM` this thread does not hold it; `-EINVAL` raw, or no array; FM_ECORRUPT no array (any more)
  * Blocks / thread-safety: never; the thread that acquired it.
  */
 FM_API int fm_array_unlock(fm_array *a);

@@ -13,8 +13,11 @@
 #include <forkmap/random.h>
 #include <forkmap/reduce.h>
 #include <forkmap/result.h>
+#include <forkmap/shlist.h>
+#include <forkmap/shm.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
+#include <forkmap/value.h>
 
 #define FM_VERSION "0.2.0" /**< of these headers */
 
