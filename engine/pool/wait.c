@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting for one of several. Results of one pool are waited for where the pool tells of ends; a mixture is waited for by poll(2), for
- * which each result gets a descriptor.
+ * which each result and each connection gets a descriptor. That of a connection may be readable for nothing, once: then it is waited for again.
  */
 #include "clock.h"
 #include "error.h"
@@ -104,12 +104,15 @@ static int check_results(const struct several *s)
 
 static int descriptor_of(const fm_waitable *object)
 {
-    int n = (object->result != NULL) + (object->process != NULL) + (object->fd_plus_1 != 0);
+    int n = (object->result != NULL) + (object->process != NULL) + (object->fd_plus_1 != 0) +
+            (object->conn != NULL);
     if (n != 1 || object->fd_plus_1 < 0)
         return fmi_error(-EINVAL,
                          "an object to wait for is none; use FM_WAIT_RESULT() and the like");
     if (object->fd_plus_1 > 0)
         return object->fd_plus_1 - 1;
+    if (object->conn != NULL)
+        return fm_conn_fileno(object->conn);
     return object->process != NULL ? fm_process_sentinel(object->process)
                                    : fm_result_fileno(object->result);
 }
@@ -133,17 +136,38 @@ static int poll_until(struct pollfd *list, int n, int64_t timeout)
     return n_ready < 0 ? -errno : n_ready == 0 ? -ETIMEDOUT : n_ready;
 }
 
+/* How many are ready, of those that poll(2) says are; or what is wrong with one. */
+static int count_polled(const struct pollfd *list, const fm_waitable *objects, int n, int *ready)
+{
+    int n_ready = 0;
+    for (int i = 0; i < n; i++) {
+        if ((list[i].revents & POLLNVAL) != 0)
+            return fmi_error(-EBADF, "descriptor %d is closed", list[i].fd);
+        int is_ready = list[i].revents != 0;
+        if (is_ready && objects[i].conn != NULL &&
+            (is_ready = fm_conn_poll(objects[i].conn, 0)) < 0) {
+            if (is_ready != -ETIMEDOUT)
+                return is_ready;
+            is_ready = 0;
+        }
+        n_ready += is_ready;
+        if (ready != NULL)
+            ready[i] = is_ready;
+    }
+    return n_ready;
+}
+
 static int wait_by_poll(const fm_waitable *objects, int n, int *ready, int64_t timeout)
 {
+    int64_t deadline_ns = fmi_deadline_after(timeout);
     struct pollfd *list = calloc((size_t)n, sizeof *list);
     int rc = list == NULL ? -ENOMEM : fill_list(list, objects, n);
-    if (rc == 0)
+    while (rc == 0) {
         rc = poll_until(list, n, timeout);
-    for (int i = 0; rc > 0 && i < n; i++) {
-        if ((list[i].revents & POLLNVAL) != 0)
-            rc = fmi_error(-EBADF, "descriptor %d is closed", list[i].fd);
-        else if (ready != NULL)
-            ready[i] = list[i].revents != 0;
+        if (rc > 0)
+            rc = count_polled(list, objects, n, ready);
+        if (rc == 0 && timeout > 0 && (timeout = deadline_ns - fmi_now_ns()) < 0)
+            timeout = 0;
     }
     free(list);
     return rc;
@@ -156,7 +180,8 @@ static fm_result *in_objects(const void *list, int64_t i)
 
 static int is_result(const fm_waitable *object)
 {
-    return object->result != NULL && object->process == NULL && object->fd_plus_1 == 0;
+    return object->result != NULL && object->process == NULL && object->fd_plus_1 == 0 &&
+           object->conn == NULL;
 }
 
 int fm_wait(const fm_waitable *objects, int n, int *ready, int64_t timeout)

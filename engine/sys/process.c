@@ -206,10 +206,14 @@ size_t fmi_sys_private_bytes(void)
     return (resident - shared) * fmi_sys_page_bytes();
 }
 
-/* Of a stat file of /proc: fields 4, 9 and 22. */
+enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
+
+/* Of a stat file of /proc: fields 3, 4, 9, 20 and 22. */
 struct stat_fields {
+    char state;
     pid_t parent;
     unsigned flags;
+    int n_threads;
     unsigned long long start;
 };
 
@@ -226,10 +230,11 @@ static int read_stat(const char *path, struct stat_fields *out)
         return -ESRCH;
     text[length] = '\0';
     const char *end = strrchr(text, ')');
-    return end != NULL && sscanf(end,
-                                 ") %*c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                                 "%*d %*d %*d %llu",
-                                 &out->parent, &out->flags, &out->start) == 3
+    return end != NULL &&
+                   sscanf(end,
+                          ") %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                          "%*d %d %*d %llu",
+                          &out->state, &out->parent, &out->flags, &out->n_threads, &out->start) == 5
                ? 0
                : -EIO;
 }
@@ -260,7 +265,6 @@ int fmi_sys_process_start(pid_t pid, uint64_t *start)
 /* A thread that was joined is there for some microseconds more. It is past its last instruction. */
 static int is_ending(const char *tid)
 {
-    enum { PF_EXITING = 4 }; /* of the kernel's sched.h; the same since 2.6 */
     char path[64];
     struct stat_fields fields = {0};
     snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
@@ -279,6 +283,19 @@ int fmi_sys_count_threads(void)
         n += entry->d_name[0] != '.' && !is_ending(entry->d_name);
     closedir(tasks);
     return n > 0 ? n : 1;
+}
+
+/*
+ * Who sleeps until a thread's death looks before the process is a zombie; a process whose first thread has ended is one, and has
+ * other threads.
+ */
+uint64_t fmi_sys_birth(pid_t pid)
+{
+    struct stat_fields fields = {0};
+    if (read_stat_of(pid, &fields) != 0)
+        return 0;
+    int is_over = fields.state == 'Z' || fields.state == 'X' || (fields.flags & PF_EXITING) != 0;
+    return is_over && fields.n_threads <= 1 ? 0 : fields.start;
 }
 
 int fmi_sys_is_alive(pid_t pid)

@@ -46,6 +46,8 @@ void fmi_sys_kill(pid_t pid);
 /* SIGCHLD to the parent, if that is still `expected`: a signal that it waits for anyway. 0, or -errno. */
 int fmi_sys_notify_parent(pid_t expected);
 
+/* When it began, in ticks since the machine did; tells processes with the same pid apart. 0: there is none, it has ended, or the system does not tell. */
+uint64_t fmi_sys_birth(pid_t pid);
 /* 1 if there is such a process, and it has not ended. */
 int fmi_sys_is_alive(pid_t pid);
 /* 1 if `parent` is the parent of `pid`, 0 if not; -EMFILE ... it cannot be told. */

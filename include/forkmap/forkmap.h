@@ -5,6 +5,7 @@
 /** @file forkmap.h  The whole of the public API. */
 
 #include <forkmap/array.h>
+#include <forkmap/conn.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
 #include <forkmap/pool.h>

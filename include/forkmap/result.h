@@ -16,6 +16,7 @@
  * @{
  */
 
+#include <forkmap/conn.h>
 #include <forkmap/pool.h>
 
 #ifdef __cplusplus
@@ -272,12 +273,19 @@ typedef struct fm_waitable {
     fm_result *result;   /**< ready */
     fm_process *process; /**< ended */
     int fd_plus_1; /**< a descriptor + 1, readable or at its end: a sentinel, a socket, a pipe */
+    fm_conn *conn; /**< a message is there, or the other end is gone */
 } fm_waitable;
-/** An fm_waitable with these members. */
+/** An fm_waitable with these members, and no `conn`. */
 #ifdef __cplusplus
-#define FM_WAITABLE(result, process, fd_plus_1) (fm_waitable{(result), (process), (fd_plus_1)})
+#define FM_WAITABLE(result, process, fd_plus_1)                                                    \
+    (fm_waitable{(result), (process), (fd_plus_1), NULL})
+#define FM_WAIT_CONN(c)                                                                            \
+    (fm_waitable{NULL, NULL, 0, (c)}) /**< until fm_conn_recv() would not wait */
 #else
-#define FM_WAITABLE(result, process, fd_plus_1) ((fm_waitable){(result), (process), (fd_plus_1)})
+#define FM_WAITABLE(result, process, fd_plus_1)                                                    \
+    ((fm_waitable){(result), (process), (fd_plus_1), NULL})
+#define FM_WAIT_CONN(c)                                                                            \
+    ((fm_waitable){NULL, NULL, 0, (c)}) /**< until fm_conn_recv() would not wait */
 #endif
 #define FM_WAIT_RESULT(r)  FM_WAITABLE((r), NULL, 0)         /**< until an fm_result is ready */
 #define FM_WAIT_PROCESS(p) FM_WAITABLE(NULL, (p), 0)         /**< until an fm_process has ended */
@@ -285,12 +293,13 @@ typedef struct fm_waitable {
 
 /**
  * Waits until one of several is ready.
- * @param objects  n of FM_WAIT_RESULT(r), FM_WAIT_PROCESS(p), FM_WAIT_FD(fd), in any mixture
+ * @param objects  n of FM_WAIT_RESULT(r), FM_WAIT_PROCESS(p), FM_WAIT_CONN(c), FM_WAIT_FD(fd), in any mixture
  * @param n        [objects] >= 1
  * @param ready    n flags: ready[i] becomes 1 if objects[i] is ready, else 0; may be NULL
  * @param timeout  [ns]; FM_FOREVER, FM_NOWAIT
  * @return [objects] how many are ready, >= 1; `-ETIMEDOUT` none; `-EINVAL` NULL, n < 1, an object that is none or a process
- *         that was not started; `-EBADF` a closed descriptor; `-EINTR` a signal handler ran; `-EMFILE` ..., `-EAGAIN` as fm_result_fileno(), `-ENOMEM`; FM_EFORKED
+ *         that was not started; `-EBADF` a closed descriptor, an end of a pipe that is closed or only sends; `-EINTR` a signal handler ran; `-EMFILE` ..., `-EAGAIN` as
+ *         fm_result_fileno() and fm_conn_fileno(), `-ENOMEM`; FM_EFORKED; FM_ECORRUPT no connection
  * State after an error: ready is undefined, else nothing changed.
  * Blocks / thread-safety: up to `timeout`; any thread. Results of one pool alone are waited for without descriptors or threads.
  * Source: multiprocessing.connection.wait.
