@@ -39,7 +39,7 @@ static inline void fmi_fault_spare_this_process(void)
 }
 #endif
 
-enum { T_MAX_PARTIES = 16 };
+enum { T_MAX_PARTIES = 48 };
 
 /* What waits longer [ns] waits for ever. */
 #define T_LOST FM_SECONDS(12)
