@@ -220,27 +220,6 @@ static void test_barrier_with_an_overwritten_number_of_parties_is_ecorrupt(void 
     munmap(bytes, 4096);
 }
 
-/* The action is a static function of this program, and is found by each process for itself. */
-static int go_round_in_process(void *arg)
-{
-    struct start *s = arg;
-    for (int r = 0; r < 50; r++)
-        if (fm_barrier_wait(s->barrier, NULL, T_LOST) != 0)
-            return 1;
-    return 0;
-}
-
-static void test_barrier_pointer_is_an_argument(void **state)
-{
-    fm_array *memory;
-    struct start *s = t_in_heap(&memory, sizeof *s);
-    assert_int_equal(fm_barrier_create(&s->barrier, 2, note_action, s), 0);
-    t_by_method(t_method(state), go_round_in_process, s);
-    assert_int_equal(atomic_load(&s->n_acted), 50);
-    fm_barrier_destroy(s->barrier);
-    fm_array_destroy(memory);
-}
-
 /* Those that have gone end; the next two are others. */
 static void test_barrier_of_two_lets_eight_threads_go_in_pairs(void **state)
 {
@@ -450,7 +429,6 @@ T_MAIN(T_TEST(test_barrier_of_one_party_opens_at_once),
        T_TEST(test_barrier_action_that_fails_breaks_it_for_all),
        T_TEST(test_barrier_numbers_bytes_and_pointers_are_checked),
        T_TEST(test_barrier_with_an_overwritten_number_of_parties_is_ecorrupt),
-       T_EACH_METHOD(test_barrier_pointer_is_an_argument),
        T_TEST(test_barrier_of_two_lets_eight_threads_go_in_pairs),
        T_TEST(test_barrier_of_twenty_tells_all_of_a_death_in_the_second_round),
        T_TEST(test_barrier_death_of_one_that_waits_breaks_it),

@@ -355,23 +355,6 @@ static void test_cond_calls_forty_threads_one_by_one_under_the_lock(void **state
     end_meeting(m);
 }
 
-static int play_in_process(void *arg)
-{
-    struct meeting *m = arg;
-    return play(m, atomic_fetch_add(&m->waiting, 1));
-}
-
-static void test_cond_pointer_is_an_argument(void **state)
-{
-    fm_array *memory;
-    struct meeting *m = t_in_heap(&memory, sizeof *m);
-    assert_int_equal(fm_cond_create(&m->cond, NULL), 0);
-    t_by_method(t_method(state), play_in_process, m);
-    assert_int_equal(m->turn, 2 * N_ROUNDS);
-    fm_cond_destroy(m->cond);
-    fm_array_destroy(memory);
-}
-
 /* ---- deaths -------------------------------------------------------------------------------------- */
 
 static void test_cond_waiter_that_was_killed_is_not_called(void **state)
@@ -560,7 +543,6 @@ T_MAIN(T_TEST(test_cond_without_the_lock_gives_eperm),
        T_TEST(test_cond_hands_over_between_two_threads),
        T_TEST(test_cond_hands_over_between_two_processes),
        T_TEST(test_cond_calls_forty_threads_one_by_one_under_the_lock),
-       T_EACH_METHOD(test_cond_pointer_is_an_argument),
        T_TEST(test_cond_waiter_that_was_killed_is_not_called),
        T_TEST(test_cond_call_of_a_waiter_killed_before_it_is_back_goes_to_another),
        T_TEST(test_cond_notifier_makes_up_for_a_waiter_killed_before_it_was_back),
