@@ -39,7 +39,7 @@ static inline void fmi_fault_spare_this_process(void)
 }
 #endif
 
-enum { T_MAX_PARTIES = 16 };
+enum { T_MAX_PARTIES = 48 };
 
 /* What waits longer [ns] waits for ever. */
 #define T_LOST FM_SECONDS(12)
@@ -168,27 +168,7 @@ static inline int t_killed_at(const char *point, int nth, t_body *body, void *sh
     return 0;
 }
 
-/* Two processes of a start method do it, by a function of the test's that calls the body; `shared` lies in the heap. */
-static inline void t_by_method(int method, fm_target_fn *target, void *shared)
-{
-    fm_context context;
-    fm_process *p[2];
-    assert_int_equal(fm_get_context(method, &context), 0);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(
-            fm_process_create(&p[i], target, shared, 0, FM_PROCESS_OPTS(.context = &context)), 0);
-        assert_int_equal(fm_process_start(p[i]), 0);
-    }
-    for (int i = 0; i < 2; i++) {
-        int code = -1;
-        assert_int_equal(fm_process_join(p[i], FM_SECONDS(30)), 0);
-        assert_int_equal(fm_process_exitcode(p[i], &code), 0);
-        assert_int_equal(code, 0);
-        assert_int_equal(fm_process_close(p[i]), 0);
-    }
-}
-
-/* Zeroed memory in the heap, for those. */
+/* Zeroed memory in the heap, for processes that are no forks. */
 static inline void *t_in_heap(fm_array **memory, size_t bytes)
 {
     const int64_t n = (int64_t)bytes;

@@ -4,7 +4,7 @@
 /* The barrier: all go together, and when one will not come, all are told. */
 #include "t_sync.h"
 
-enum { N_PARTIES = 4, N_ROUNDS = 400, BROKEN = 7 };
+enum { N_PARTIES = 4, N_MANY = 20, N_ROUNDS = 400, BROKEN = 7 };
 
 struct start {
     fm_barrier *barrier;
@@ -220,25 +220,14 @@ static void test_barrier_with_an_overwritten_number_of_parties_is_ecorrupt(void 
     munmap(bytes, 4096);
 }
 
-/* The action is a static function of this program, and is found by each process for itself. */
-static int go_round_in_process(void *arg)
+/* Those that have gone end; the next two are others. */
+static void test_barrier_of_two_lets_eight_threads_go_in_pairs(void **state)
 {
-    struct start *s = arg;
-    for (int r = 0; r < 50; r++)
-        if (fm_barrier_wait(s->barrier, NULL, T_LOST) != 0)
-            return 1;
-    return 0;
-}
-
-static void test_barrier_pointer_is_an_argument(void **state)
-{
-    fm_array *memory;
-    struct start *s = t_in_heap(&memory, sizeof *s);
-    assert_int_equal(fm_barrier_create(&s->barrier, 2, note_action, s), 0);
-    t_by_method(t_method(state), go_round_in_process, s);
-    assert_int_equal(atomic_load(&s->n_acted), 50);
-    fm_barrier_destroy(s->barrier);
-    fm_array_destroy(memory);
+    (void)state;
+    struct start *s = new_start(2, note_action);
+    t_in_threads(8, wait_once, s);
+    assert_int_equal(atomic_load(&s->n_acted), 4);
+    end_start(s);
 }
 
 /* ---- deaths -------------------------------------------------------------------------------------- */
@@ -271,6 +260,19 @@ static int wait_twice(void *shared, int number)
 {
     int code = wait_once(shared, number);
     return code != 0 ? 1 : wait_once(shared, number);
+}
+
+static void test_barrier_of_twenty_tells_all_of_a_death_in_the_second_round(void **state)
+{
+    (void)state;
+    struct start *s = new_start(N_MANY, NULL);
+    pid_t pids[N_MANY], victim = t_start_party(wait_then_compute, s, 0);
+    for (int i = 1; i < N_MANY; i++)
+        pids[i] = t_start_party(wait_twice, s, i);
+    assert_true(t_await(&s->stop, 1));
+    t_kill(victim);
+    expect_codes(BROKEN, N_MANY - 1, pids + 1);
+    end_start(s);
 }
 
 static void test_barrier_death_of_a_party_that_computes_breaks_it(void **state)
@@ -427,7 +429,8 @@ T_MAIN(T_TEST(test_barrier_of_one_party_opens_at_once),
        T_TEST(test_barrier_action_that_fails_breaks_it_for_all),
        T_TEST(test_barrier_numbers_bytes_and_pointers_are_checked),
        T_TEST(test_barrier_with_an_overwritten_number_of_parties_is_ecorrupt),
-       T_EACH_METHOD(test_barrier_pointer_is_an_argument),
+       T_TEST(test_barrier_of_two_lets_eight_threads_go_in_pairs),
+       T_TEST(test_barrier_of_twenty_tells_all_of_a_death_in_the_second_round),
        T_TEST(test_barrier_death_of_one_that_waits_breaks_it),
        T_TEST(test_barrier_death_of_a_party_that_computes_breaks_it),
        T_TEST(test_barrier_death_of_a_party_that_computed_is_told_to_who_comes_later),

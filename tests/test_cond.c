@@ -4,7 +4,7 @@
 /* The condition: who waits is called in order, and no death takes a call from the others. */
 #include "t_sync.h"
 
-enum { N_PARTIES = 4, N_ROUNDS = 300 };
+enum { N_PARTIES = 4, N_MANY = 40, N_ROUNDS = 300 };
 
 struct meeting {
     fm_lock *lock;
@@ -329,21 +329,30 @@ static void test_cond_hands_over_between_two_processes(void **state)
     }
 }
 
-static int play_in_process(void *arg)
+/* The last one that comes calls all others one by one, without letting any of them return: more calls than a condition notes. */
+static int meet(void *shared, int number)
 {
-    struct meeting *m = arg;
-    return play(m, atomic_fetch_add(&m->waiting, 1));
+    struct meeting *m = shared;
+    (void)number;
+    if (fm_cond_acquire(m->cond, T_LOST) != 0)
+        return 1;
+    if (atomic_fetch_add(&m->waiting, 1) + 1 < N_MANY) {
+        if (fm_cond_wait(m->cond, T_LOST) != 0)
+            return 2;
+    } else {
+        for (int i = 1; i < N_MANY; i++)
+            if (fm_cond_notify(m->cond, 1) != 0)
+                return 3;
+    }
+    return fm_cond_release(m->cond);
 }
 
-static void test_cond_pointer_is_an_argument(void **state)
+static void test_cond_calls_forty_threads_one_by_one_under_the_lock(void **state)
 {
-    fm_array *memory;
-    struct meeting *m = t_in_heap(&memory, sizeof *m);
-    assert_int_equal(fm_cond_create(&m->cond, NULL), 0);
-    t_by_method(t_method(state), play_in_process, m);
-    assert_int_equal(m->turn, 2 * N_ROUNDS);
-    fm_cond_destroy(m->cond);
-    fm_array_destroy(memory);
+    (void)state;
+    struct meeting *m = new_meeting(ON_RLOCK);
+    t_in_threads(N_MANY, meet, m);
+    end_meeting(m);
 }
 
 /* ---- deaths -------------------------------------------------------------------------------------- */
@@ -533,7 +542,7 @@ T_MAIN(T_TEST(test_cond_without_the_lock_gives_eperm),
        T_TEST(test_cond_destroyed_under_a_waiter_tells_it),
        T_TEST(test_cond_hands_over_between_two_threads),
        T_TEST(test_cond_hands_over_between_two_processes),
-       T_EACH_METHOD(test_cond_pointer_is_an_argument),
+       T_TEST(test_cond_calls_forty_threads_one_by_one_under_the_lock),
        T_TEST(test_cond_waiter_that_was_killed_is_not_called),
        T_TEST(test_cond_call_of_a_waiter_killed_before_it_is_back_goes_to_another),
        T_TEST(test_cond_notifier_makes_up_for_a_waiter_killed_before_it_was_back),

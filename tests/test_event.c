@@ -168,24 +168,6 @@ static void test_event_hands_over_between_two_processes(void **state)
     end_happening(h);
 }
 
-static int play_in_process(void *arg)
-{
-    struct happening *h = arg;
-    return play(h, atomic_fetch_add(&h->ready, 1));
-}
-
-static void test_event_pointer_is_an_argument(void **state)
-{
-    fm_array *memory;
-    struct happening *h = t_in_heap(&memory, sizeof *h);
-    assert_int_equal(fm_event_create(&h->event), 0);
-    assert_int_equal(fm_event_create(&h->answer), 0);
-    t_by_method(t_method(state), play_in_process, h);
-    fm_event_destroy(h->event);
-    fm_event_destroy(h->answer);
-    fm_array_destroy(memory);
-}
-
 /* ---- deaths -------------------------------------------------------------------------------------- */
 
 static void test_event_death_of_one_that_waits_keeps_nobody(void **state)
@@ -249,7 +231,6 @@ T_MAIN(T_TEST(test_event_is_set_until_it_is_cleared),
        T_TEST(test_event_bytes_pointers_and_kinds_are_checked),
        T_TEST(test_event_hands_over_between_two_threads),
        T_TEST(test_event_hands_over_between_two_processes),
-       T_EACH_METHOD(test_event_pointer_is_an_argument),
        T_TEST(test_event_death_of_one_that_waits_keeps_nobody),
        T_TEST(test_event_setter_killed_before_it_wakes_anyone_has_set_it),
        T_TEST(test_event_setter_killed_before_it_sets_it_has_done_nothing),

@@ -471,25 +471,6 @@ static void test_lock_holder_killed_at_its_release_is_told(void **state)
     end_locked(l);
 }
 
-/* ---- by each start method ------------------------------------------------------------------------ */
-
-static int add_in_process(void *arg)
-{
-    struct locked *l = arg;
-    return count(l, 0);
-}
-
-static void test_lock_pointer_is_an_argument(void **state)
-{
-    fm_array *memory;
-    struct locked *l = t_in_heap(&memory, sizeof *l);
-    assert_int_equal(fm_lock_create(&l->lock), 0);
-    t_by_method(t_method(state), add_in_process, l);
-    assert_int_equal(l->low, 2 * N_TURNS);
-    fm_lock_destroy(l->lock);
-    fm_array_destroy(memory);
-}
-
 T_MAIN(T_TEST(test_lock_is_held_by_one_until_it_is_released),
        T_TEST(test_lock_release_of_a_free_one_gives_eperm),
        T_TEST(test_lock_may_be_released_by_another_process),
@@ -509,5 +490,4 @@ T_MAIN(T_TEST(test_lock_is_held_by_one_until_it_is_released),
        T_TEST(test_lock_orphaned_may_be_released_by_anyone_and_then_nobody_is_told),
        T_TEST(test_lock_death_of_the_holder_wakes_all_that_wait_and_tells_one),
        T_TEST(test_lock_party_killed_at_each_point_never_blocks_the_others),
-       T_TEST(test_lock_holder_killed_at_its_release_is_told),
-       T_EACH_METHOD(test_lock_pointer_is_an_argument))
+       T_TEST(test_lock_holder_killed_at_its_release_is_told))

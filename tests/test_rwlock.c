@@ -215,22 +215,6 @@ static void test_rwlock_keeps_processes_that_write_from_all_others(void **state)
     end_page(p);
 }
 
-static int mix_in_process(void *arg)
-{
-    return mix(arg, 0);
-}
-
-static void test_rwlock_pointer_is_an_argument(void **state)
-{
-    fm_array *memory;
-    struct page *p = t_in_heap(&memory, sizeof *p);
-    assert_int_equal(fm_rwlock_create(&p->lock), 0);
-    t_by_method(t_method(state), mix_in_process, p);
-    assert_int_equal(p->low, 2 * N_TURNS / 4);
-    fm_rwlock_destroy(p->lock);
-    fm_array_destroy(memory);
-}
-
 /* ---- deaths -------------------------------------------------------------------------------------- */
 
 static int read_for_ever(void *shared, int number)
@@ -398,7 +382,6 @@ T_MAIN(T_TEST(test_rwlock_readers_are_there_together_and_a_writer_alone),
        T_TEST(test_rwlock_bytes_and_pointers_are_checked),
        T_TEST(test_rwlock_keeps_threads_that_write_from_all_others),
        T_TEST(test_rwlock_keeps_processes_that_write_from_all_others),
-       T_EACH_METHOD(test_rwlock_pointer_is_an_argument),
        T_TEST(test_rwlock_reader_that_dies_is_forgotten),
        T_TEST(test_rwlock_death_of_the_last_reader_lets_the_writer_in),
        T_TEST(test_rwlock_writer_that_dies_is_told_to_readers_until_a_writer_was_there),

@@ -234,22 +234,6 @@ static void test_sem_release_of_three_wakes_three(void **state)
     end_ration(r);
 }
 
-static int work_in_process(void *arg)
-{
-    return work(arg, 0);
-}
-
-static void test_sem_pointer_is_an_argument(void **state)
-{
-    fm_array *memory;
-    struct ration *r = t_in_heap(&memory, sizeof *r);
-    assert_int_equal(fm_sem_create(&r->sem, N_UNITS, 0, FM_SEM_OPTS(.flags = FM_SEM_OWNED)), 0);
-    t_by_method(t_method(state), work_in_process, r);
-    assert_int_equal(fm_sem_value(r->sem), N_UNITS);
-    fm_sem_destroy(r->sem);
-    fm_array_destroy(memory);
-}
-
 /* ---- deaths -------------------------------------------------------------------------------------- */
 
 static int acquire_and_be_killed(void *shared, int number)
@@ -374,7 +358,6 @@ T_MAIN(T_TEST(test_sem_gives_as_many_units_as_there_are),
        T_TEST(test_sem_lets_no_more_threads_in_than_it_has_units),
        T_TEST(test_sem_lets_no_more_processes_in_than_it_has_units),
        T_TEST(test_sem_release_of_three_wakes_three),
-       T_EACH_METHOD(test_sem_pointer_is_an_argument),
        T_TEST(test_sem_owned_unit_of_a_dead_process_is_given_back),
        T_TEST(test_sem_death_of_an_owner_wakes_one_that_waits),
        T_TEST(test_sem_counted_unit_of_a_dead_process_is_lost_and_may_be_released_for_it),

@@ -35,7 +35,8 @@ void fmi_lock_init(struct fmi_lock_shm *lock)
     atomic_init(&lock->word, 0);
 }
 
-/* 1: it is this thread's. acquire: pairs with the release in fmi_lock_release, or with nothing that the dead did. */
+/* 1: it is this thread's. acquire: pairs with the release in fmi_lock_release, or with nothing that the dead did.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the exchange writes to `word` */
 static int take(struct fmi_lock_shm *lock, uint64_t id, uint64_t *word)
 {
     return atomic_compare_exchange_weak_explicit(&lock->word, word, held_by(id, *word),

@@ -35,7 +35,8 @@ void fmi_sem_init_owned(struct fmi_sem_shm *sem, uint32_t max)
 
 /* ---- counted ------------------------------------------------------------------------------------- */
 
-/* 1: this thread has a unit. acquire: pairs with the release in release_counted. */
+/* 1: this thread has a unit. acquire: pairs with the release in release_counted.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the exchange writes to `word` */
 static int take(struct fmi_sem_shm *sem, uint64_t *word)
 {
     return atomic_compare_exchange_weak_explicit(&sem->word, word, *word - 1 + ONE_VERSION,

@@ -55,7 +55,7 @@ extern "C" {
     X(FM_ECANCELLED, -4099, "cancelled before it was finished")                                    \
     X(FM_ECLOSED, -4100, "closed to new work, or the other end is gone")                           \
     X(FM_EOWNERDEAD, -4101, "lock acquired; its last owner died holding it")                       \
-    X(FM_EBROKEN, -4102, "broken: the warden died, or workers cannot be started")                  \
+    X(FM_EBROKEN, -4102, "broken: a barrier; or a pool that has no warden, or gets no workers")    \
     X(FM_EFORKED, -4103, "the handle belongs to another process")                                  \
     X(FM_ECORRUPT, -4104, "shared data does not have the right layout")                            \
     X(FM_EAUTH, -4105, "wrong key")                                                                \
