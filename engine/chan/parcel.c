@@ -114,27 +114,32 @@ static int fits(size_t room, size_t bytes)
     return room >= bytes && (room <= span_room || room / 4 <= bytes);
 }
 
-/* An IDLE one that a hint leads to. The record decides; a hint that leads nowhere is taken away. */
+/* The record that a hint leads to, if it is IDLE and fits. The record decides; a hint that leads nowhere is taken away. */
+static int take_hinted(const struct fmi_parcels *p, _Atomic uint32_t *spare, size_t bytes,
+                       uint64_t me, uint32_t *number)
+{
+    uint32_t hint = atomic_load_explicit(spare, memory_order_relaxed);
+    if (hint == 0 || hint > p->n)
+        return 0;
+    *number = hint - 1;
+    uint64_t word = word_of(p, *number);
+    int is_idle = fmi_holder_state(word) == FMI_PARCEL_IDLE;
+    if (is_idle &&
+        !fits(atomic_load_explicit(&p->records[*number].room, memory_order_relaxed), bytes))
+        return 0;
+    FMI_FAULT("parcel.spare");
+    int is_ours = is_idle && change(p, *number, word, FMI_PARCEL_FILLING, me);
+    FMI_FAULT("parcel.reused");
+    atomic_compare_exchange_strong_explicit(spare, &hint, 0, memory_order_relaxed,
+                                            memory_order_relaxed);
+    return is_ours;
+}
+
 static int take_spare(const struct fmi_parcels *p, size_t bytes, uint64_t me, uint32_t *number)
 {
-    for (int i = 0; i < FMI_PARCEL_SPARES; i++) {
-        uint32_t hint = atomic_load_explicit(&p->shm->spares[i], memory_order_relaxed);
-        if (hint == 0 || hint > p->n)
-            continue;
-        uint64_t word = word_of(p, hint - 1);
-        int is_idle = fmi_holder_state(word) == FMI_PARCEL_IDLE;
-        size_t room = atomic_load_explicit(&p->records[hint - 1].room, memory_order_relaxed);
-        if (is_idle && !fits(room, bytes))
-            continue;
-        FMI_FAULT("parcel.spare");
-        int is_ours = is_idle && change(p, hint - 1, word, FMI_PARCEL_FILLING, me);
-        FMI_FAULT("parcel.reused");
-        atomic_compare_exchange_strong_explicit(&p->shm->spares[i], &hint, 0, memory_order_relaxed,
-                                                memory_order_relaxed);
-        *number = hint - 1;
-        if (is_ours)
+    for (int i = 0; i < FMI_PARCEL_SPARES; i++)
+        if (take_hinted(p, &p->shm->spares[i], bytes, me, number))
             return 1;
-    }
     return 0;
 }
 
