@@ -212,6 +212,10 @@ static void test_queue_message_without_bytes_is_a_message(void **state)
     assert_int_equal(bytes, 0);
     t_expect(fm_queue_get_nowait(q, NULL, 0, NULL), 0);
     assert_int_equal(fm_queue_get_nowait(q, NULL, 0, &bytes), -EAGAIN);
+    void *ptr;
+    t_expect(fm_queue_reserve(q, 0, &ptr, FM_NOWAIT), 0);
+    t_expect(fm_queue_commit(q, ptr, 0, FM_NOWAIT), 0);
+    t_expect(fm_queue_get_nowait(q, NULL, 0, &bytes), 0);
     fm_queue_destroy(q);
 }
 

@@ -64,7 +64,7 @@ int fm_queue_abandon(fm_queue *q, void *ptr)
 static int borrow_short(struct fmi_queue *view, struct fmi_spot *spot, uint32_t number, void *block)
 {
     size_t bytes = fmi_ring_bytes_of(spot->size);
-    int fits = bytes <= fmi_ring_inline(&view->ring);
+    int fits = block != NULL && bytes <= fmi_ring_inline(&view->ring);
     if (fits)
         memcpy(block, spot->cell->payload, bytes);
     fmi_ring_release(&view->ring, spot);

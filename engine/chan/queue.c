@@ -286,7 +286,8 @@ static int get_long(struct fmi_queue *view, struct fmi_spot *spot, void *buf, si
     int rc = fmi_queue_lend(view, spot, &number, &block);
     if (rc != 0)
         return rc;
-    memcpy(buf, block, bytes);
+    if (bytes > 0) /* one of none may have been written in place, and buf be NULL */
+        memcpy(buf, block, bytes);
     return fmi_queue_give_back(view, number);
 }
 

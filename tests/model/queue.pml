@@ -85,7 +85,7 @@ find:
     :: DIES
     :: n == MESSAGES -> goto out
     :: n < MESSAGES && closed -> goto out
-    :: d_step { n < MESSAGES && !closed -> t = tail; c = t % CAP }
+    :: d_step { n < MESSAGES && !closed -> t = tail; c = t % CAP; s = 0; r = 0; w = 0 }
     fi;
     STEP(s = st[c]; r = rd[c]; w = who[c]);
     if
@@ -153,7 +153,7 @@ proctype reader(byte i)
     byte next[2];
 
 find:
-    STEP(t = head; c = t % CAP);
+    STEP(t = head; c = t % CAP; s = 0; r = 0; w = 0);
     STEP(s = st[c]; r = rd[c]; w = who[c]);
     if
     :: r == t / CAP && s == FULL -> skip
