@@ -216,6 +216,24 @@ static void test_queue_join_ends_after_a_death_at_each_step_of_a_get(void **stat
     }
 }
 
+/* A block that is used again: the hint and the record may tell of each other's death. */
+static void test_queue_goes_on_after_a_death_as_a_block_is_used_again(void **state)
+{
+    (void)state;
+    static const char *points[] = {"parcel.spare", "parcel.reused", "parcel.taken"};
+    for (size_t i = 0; i < T_N_OF(points); i++) {
+        static const struct step after = {"", NULL, 0, 0};
+        fm_queue *q = new_queue(FM_QUEUE_OPTS(.capacity = CAPACITY));
+        put(q, LONG, 0, 0);
+        assert_int_equal(get(q).sequence, 0);
+        arm(points[i], 1);
+        assert_int_equal(t_signal(t_in_child(put_long, q)), SIGKILL);
+        arm(NULL, 1);
+        expect_usable(q, &after);
+        fm_queue_destroy(q);
+    }
+}
+
 /* Whoever buries the dead may die as well. */
 static void test_queue_goes_on_after_a_death_of_who_buries_the_dead(void **state)
 {
@@ -280,6 +298,64 @@ static void test_queue_sleeper_looks_by_itself_when_its_waker_dies(void **state)
         assert_int_equal(t_exit_code(t_wait_child(sleeper)), 0);
         free_sleepers(s);
     }
+}
+
+/* Nobody sleeps any more: the flag is a dead one's. */
+static void test_queue_goes_on_after_a_death_of_who_wakes_a_dead_sleeper(void **state)
+{
+    (void)state;
+    static const char *points[] = {"bell.ring", "bell.rung", "bell.unheard"};
+    for (size_t i = 0; i < T_N_OF(points); i++) {
+        static const struct step after = {"", NULL, 0, 1};
+        struct sleepers *s = new_sleepers();
+        pid_t sleeper = t_start_child(sleep_in_get, s);
+        t_wait_until_asleep(&s->ready, 1, sleeper);
+        kill(sleeper, SIGKILL);
+        t_wait_child(sleeper);
+        arm(points[i], 1);
+        assert_int_equal(t_signal(t_in_child(put_short, s->q)), SIGKILL);
+        arm(NULL, 1);
+        expect_usable(s->q, &after);
+        free_sleepers(s);
+    }
+}
+
+static void close_it(void *q)
+{
+    t_must(fm_queue_close(q));
+}
+
+static void wait_for_the_end(void *arg)
+{
+    struct sleepers *s = arg;
+    atomic_fetch_add(&s->ready, 1);
+    _exit(fm_queue_get(s->q, NULL, 0, NULL, FM_SECONDS(10)) == FM_ECLOSED ? 0 : 1);
+}
+
+static void test_queue_sleeper_learns_of_a_close_whose_maker_died(void **state)
+{
+    (void)state;
+    struct sleepers *s = new_sleepers();
+    pid_t sleeper = t_start_child(wait_for_the_end, s);
+    t_wait_until_asleep(&s->ready, 1, sleeper);
+    arm("ring.closed", 1);
+    assert_int_equal(t_signal(t_in_child(close_it, s->q)), SIGKILL);
+    arm(NULL, 1);
+    assert_int_equal(t_exit_code(t_wait_child(sleeper)), 0);
+    assert_int_equal(fm_queue_put_nowait(s->q, "x", 1), FM_ECLOSED);
+    free_sleepers(s);
+}
+
+static void test_queue_end_is_told_to_all_when_the_first_to_see_it_died(void **state)
+{
+    (void)state;
+    fm_queue *q = new_queue(NULL);
+    t_expect(fm_queue_close(q), 0);
+    arm("ring.seal", 1);
+    assert_int_equal(t_signal(t_in_child(get_any, q)), SIGKILL);
+    arm(NULL, 1);
+    assert_int_equal(fm_queue_get_nowait(q, NULL, 0, NULL), FM_ECLOSED);
+    fm_queue_destroy(q);
 }
 
 /* The one who was woken dies: what it was woken for goes to another who sleeps. */
@@ -511,7 +587,11 @@ test_queue_storm_of_kills_of_a_joinable_one_loses_tears_and_repeats_nothing(void
 T_MAIN(T_TEST(test_queue_goes_on_after_a_death_at_each_step_of_a_put),
        T_TEST(test_queue_goes_on_after_a_death_at_each_step_of_a_get),
        T_TEST(test_queue_join_ends_after_a_death_at_each_step_of_a_get),
+       T_TEST(test_queue_goes_on_after_a_death_as_a_block_is_used_again),
        T_TEST(test_queue_goes_on_after_a_death_of_who_buries_the_dead),
+       T_TEST(test_queue_goes_on_after_a_death_of_who_wakes_a_dead_sleeper),
+       T_TEST(test_queue_sleeper_learns_of_a_close_whose_maker_died),
+       T_TEST(test_queue_end_is_told_to_all_when_the_first_to_see_it_died),
        T_TEST(test_queue_sleeper_looks_by_itself_when_its_waker_dies),
        T_TEST(test_queue_message_of_a_woken_reader_that_dies_goes_to_another),
        T_TEST(test_queue_memory_of_dead_writers_and_readers_is_taken_back),
