@@ -10,6 +10,7 @@
 #include <forkmap/machine.h>
 #include <forkmap/pool.h>
 #include <forkmap/process.h>
+#include <forkmap/queue.h>
 #include <forkmap/random.h>
 #include <forkmap/reduce.h>
 #include <forkmap/result.h>

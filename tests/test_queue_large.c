@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* LABELS: fork stress */
+/* TIMEOUT: 180 */
+/* A message whose length does not fit into 32 bits. */
+#include "t_process.h"
+
+#include "heap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const size_t large = ((size_t)5 << 30) + 12345;
+enum { STEP = 1 << 20 };
+
+static void fill_large(unsigned char *message)
+{
+    for (size_t i = 0; i < large; i += STEP)
+        message[i] = (unsigned char)(i / STEP % 251);
+    message[large - 1] = 77;
+}
+
+static int is_large(const unsigned char *message, size_t bytes)
+{
+    if (bytes != large || message[large - 1] != 77)
+        return 0;
+    for (size_t i = 0; i < large; i += STEP)
+        if (message[i] != i / STEP % 251)
+            return 0;
+    return 1;
+}
+
+static void read_in_place(void *arg)
+{
+    size_t bytes;
+    void *ptr;
+    t_must(fm_queue_borrow(arg, &ptr, &bytes, FM_NOWAIT));
+    if (!is_large(ptr, bytes))
+        _exit(1);
+    t_must(fm_queue_release(arg, ptr));
+}
+
+/* Available memory [GiB], or the heap's limit if that is less. */
+static unsigned long long available_gib(void)
+{
+    unsigned long long kib = 0;
+    FILE *info = fopen("/proc/meminfo", "r");
+    char line[128];
+    while (info != NULL && fgets(line, sizeof line, info) != NULL)
+        if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
+            break;
+    if (info != NULL)
+        fclose(info);
+    struct fmi_heap_usage usage;
+    fmi_heap_usage(&usage);
+    return kib >> 20 < usage.limit_bytes >> 30 ? kib >> 20 : usage.limit_bytes >> 30;
+}
+
+static void test_queue_message_of_5_gib_comes_whole(void **state)
+{
+    (void)state;
+    fm_queue *q;
+    size_t bytes;
+    void *ptr;
+    t_expect(fm_queue_create(&q, FM_QUEUE_OPTS(.capacity = 1)), 0);
+    if (available_gib() < 12)
+        t_skip("memory for a message of 5 GiB and its copy: 12 GiB");
+    void *copy = malloc(large);
+    assert_non_null(copy);
+    t_expect(fm_queue_reserve(q, large, &ptr, FM_NOWAIT), 0);
+    fill_large(ptr);
+    t_expect(fm_queue_commit(q, ptr, large, FM_NOWAIT), 0);
+    assert_int_equal(fm_queue_get(q, copy, UINT32_MAX, &bytes, FM_NOWAIT), FM_ETOOLONG);
+    assert_int_equal(bytes, large);
+    t_expect(fm_queue_get(q, copy, large, &bytes, FM_NOWAIT), 0);
+    assert_true(is_large(copy, bytes));
+    t_expect(fm_queue_put(q, copy, large, FM_NOWAIT), 0);
+    assert_int_equal(t_exit_code(t_in_child(read_in_place, q)), 0);
+    free(copy);
+    fm_queue_destroy(q);
+}
+
+T_MAIN(T_TEST(test_queue_message_of_5_gib_comes_whole))
