@@ -2,7 +2,6 @@
 /* The ring of cells; the protocol is in ring.h. */
 #include "ring.h"
 
-#include "cache.h"
 #include "error.h"
 #include "fault.h"
 #include "holder.h"

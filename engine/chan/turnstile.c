@@ -8,7 +8,25 @@
 
 #include <errno.h>
 
-enum { SPIN_NS = 4000 }; /* about what a sleep and its wake cost */
+/*
+ * To spin for as long as a sleep and its wake cost is right on its own. But an idle processor takes 20 to 45 us to wake, so when two that answer each
+ * other have once slept, each would find the other asleep for ever. Who was woken soon spins through that once; and if this does not help, since
+ * the other needs this very core, not again for a while.
+ */
+enum { SHORT_NS = 4000, LONG_NS = 60000, SOON_NS = 100000, PENALTY = 32 };
+
+/* private to the thread */
+static _Thread_local int64_t spin_ns = SHORT_NS;
+static _Thread_local int penalty;
+
+static void learn(int64_t slept_ns)
+{
+    int is_soon = slept_ns < SOON_NS;
+    if (spin_ns == LONG_NS && is_soon)
+        penalty = PENALTY;
+    spin_ns = is_soon && penalty == 0 ? LONG_NS : SHORT_NS;
+    penalty -= is_soon && penalty > 0;
+}
 
 void fmi_turnstile_wake_slowly(struct fmi_turnstile_shm *turnstile)
 {
@@ -47,11 +65,10 @@ static int spin(struct fmi_turn *turn)
 {
     uint64_t now = fmi_ticks();
     if (turn->spin_end == 0) {
-        turn->spin_end = now + fmi_ticks_of_ns(SPIN_NS);
+        turn->spin_end = now + fmi_ticks_of_ns(spin_ns);
         turn->deadline_ns = fmi_deadline_after(turn->deadline_ns);
     }
-    for (int i = 0; i < 4; i++)
-        fmi_relax();
+    fmi_relax();
     return now < turn->spin_end;
 }
 
@@ -71,9 +88,11 @@ int fmi_turn_wait(struct fmi_turn *turn, struct fmi_turnstile_shm *turnstile,
         return 0;
     }
     FMI_FAULT("turnstile.sleep");
+    int64_t begin_ns = fmi_now_ns();
     turn->is_over =
         fmi_mortal_wait(&turnstile->word, turn->joined, holder, turn->deadline_ns) == -ETIMEDOUT;
     FMI_FAULT("turnstile.woken");
+    learn(fmi_now_ns() - begin_ns);
     turn->joined = 0; /* look without the flag: what it was woken for is there, as a rule */
     return 0;
 }

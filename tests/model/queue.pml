@@ -26,6 +26,8 @@
  *   EARLYFULL   w3 before w2                                  NOTAKE     r1 without looking: a store
  *
  * RUN        tests/model/check queue
+ * MEASURED   CAP=1 DEATHS=2 MESSAGES=1: 4.6e6 states, 41 s; CAP=2 DEATHS=2 MESSAGES=1: 4.0e6, 13 s; CAP=2 DEATHS=0
+ *            MESSAGES=2: 1.6e7, 67 s, beside other programs.
  */
 #ifndef MESSAGES
 #define MESSAGES 2
