@@ -82,9 +82,9 @@ static int measure(struct bench_run *r)
         const struct lock_case *c = &cases[i];
         if (!bench_wants(&r->args, c->name, 1, 1))
             continue;
-        code = bench_run_case(r, c->name, "ns", write_command, c,
-                              json_pack("{sI si}", "turns", (json_int_t)c->n_turns, "processes",
-                                        c->n_processes));
+        code = bench_run_case(
+            r, c->name, "ns", write_command, c,
+            json_pack("{sI si}", "turns", (json_int_t)c->n_turns, "processes", c->n_processes));
         judge_case(r, c);
     }
     return code;
