@@ -193,8 +193,8 @@ static int open_engine(struct session *s, const char *kind)
     int n = fm_places(places, MAX_PROCESSES, FM_PIN_CORE, NULL);
     for (int i = 0; i < MAX_PROCESSES && n > 0; i++)
         s->cpus[i] = places[i % n].cpu;
-    s->shared = mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                     -1, 0);
+    s->shared =
+        mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (n < 0 || s->shared == MAP_FAILED)
         return n < 0 ? n : -ENOMEM;
     s->count = &s->shared->count;

@@ -75,9 +75,9 @@ static_assert(offsetof(struct fmi_mortal_shm, called) == 80, "mortal: layout");
 static_assert(offsetof(struct fmi_mortal_shm, reads) == 104, "mortal: layout");
 
 struct fmi_mortals_shm {
-    _Atomic uint32_t n_made;    /* anyone: entries that exist, or are lost; grows only */
+    _Atomic uint32_t n_made; /* anyone: entries that exist, or are lost; grows only */
     uint32_t pad;
-    _Atomic uint64_t n_numbers; /* anyone: given to objects; grows only */
+    _Atomic uint64_t n_numbers;                  /* anyone: given to objects; grows only */
     _Atomic uintptr_t blocks[FMI_MORTAL_BLOCKS]; /* whoever needs one first; never changes again */
 };
 
