@@ -3,6 +3,7 @@
 /* TIMEOUT: 60 */
 /* Pipes: each row of the API, duplex and not, between threads and processes of each start method. */
 #include "t_process.h"
+#include "t_wait.h"
 
 #include "heap.h"
 
@@ -686,16 +687,6 @@ static void test_pipe_descriptor_of_a_child_is_its_own(void **state)
 
 /* ---- waiting for several ---------------------------------------------------------------------------- */
 
-static void expect_wait(const fm_waitable *objects, int n, int64_t timeout, const int *expected)
-{
-    int ready[8], n_expected = 0;
-    for (int i = 0; i < n; i++)
-        n_expected += expected[i];
-    t_expect(fm_wait(objects, n, ready, timeout), n_expected);
-    for (int i = 0; i < n; i++)
-        assert_int_equal(ready[i], expected[i]);
-}
-
 static void test_pipe_in_fm_wait_is_ready_with_a_message_and_at_its_end(void **state)
 {
     struct pipe_ends p = new_pipe(1), q = new_pipe(0);
@@ -708,15 +699,15 @@ static void test_pipe_in_fm_wait_is_ready_with_a_message_and_at_its_end(void **s
     t_expect(fm_wait(objects, 4, NULL, FM_NOWAIT), -ETIMEDOUT);
     t_expect(fm_wait(objects, 4, NULL, FM_MS(20)), -ETIMEDOUT); /* it begins to wait meanwhile */
     send_text(q.b, "q");
-    expect_wait(objects, 4, FM_FOREVER, (const int[]){0, 1, 0, 0});
+    t_expect_wait(objects, 4, FM_FOREVER, (const int[]){0, 1, 0, 0});
     expect_text(q.a, "q");
     send_text(p.a, "a");
-    expect_wait(objects, 2, FM_FOREVER, (const int[]){1, 0});
+    t_expect_wait(objects, 2, FM_FOREVER, (const int[]){1, 0});
     expect_text(p.a, "b");
     assert_int_equal(write(fds[1], "x", 1), 1);
     t_expect(fm_conn_send(p.a, NULL, 0), 0);
     t_expect(fm_process_join(child, LOST_NS), 0);
-    expect_wait(objects, 4, FM_FOREVER, (const int[]){1, 0, 1, 1});
+    t_expect_wait(objects, 4, FM_FOREVER, (const int[]){1, 0, 1, 1});
     expect_end(p.a);
     t_expect(fm_wait((const fm_waitable[]){FM_WAIT_CONN(q.b)}, 1, NULL, FM_NOWAIT), -EBADF);
     assert_int_equal(t_end(child), 0);

@@ -11,25 +11,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#ifndef FORKMAP_FAULTS
-static int fmi_fault_arm(const char *name, int nth, int times)
-{
-    (void)name, (void)nth, (void)times;
-    return -1;
-}
-static void fmi_fault_hook(void (*hook)(const char *name))
-{
-    (void)hook;
-}
-#endif
-
-static void need_fault_points(void)
-{
-#ifndef FORKMAP_FAULTS
-    t_skip("fault points: build with FORKMAP_FAULTS");
-#endif
-}
-
 static const char old_text[] = "the old text of the slot", new_text[] = "NEW";
 
 static fm_shlist *make_old(void)
@@ -68,7 +49,6 @@ static void set_long(void *arg)
 
 static void die_at(const char *point, int nth, void (*fn)(void *), void *arg)
 {
-    need_fault_points();
     assert_int_equal(fmi_fault_arm(point, nth, 1), 0);
     assert_int_equal(t_signal(t_in_child(fn, arg)), SIGKILL);
     assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0);
@@ -151,7 +131,6 @@ static void await_state(pid_t pid, char wanted)
 static void test_shlist_get_does_not_wait_for_a_stopped_process_that_sets(void **state)
 {
     (void)state;
-    need_fault_points();
     fm_shlist *l = make_old();
     int64_t n;
     const fm_shlist_item old = fm_shlist_string(old_text);

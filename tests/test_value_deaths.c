@@ -20,29 +20,9 @@ static fm_value *make(fm_dtype dtype, const void *init, int lock)
     return v;
 }
 
-#ifndef FORKMAP_FAULTS
-static int fmi_fault_arm(const char *name, int nth, int times)
-{
-    (void)name, (void)nth, (void)times;
-    return -1;
-}
-static void fmi_fault_hook(void (*hook)(const char *name))
-{
-    (void)hook;
-}
-#endif
-
-static void need_fault_points(void)
-{
-#ifndef FORKMAP_FAULTS
-    t_skip("fault points: build with FORKMAP_FAULTS");
-#endif
-}
-
 /* Runs fn(arg) in a process that is to die at that point. */
 static void die_at(const char *point, void (*fn)(void *), void *arg)
 {
-    need_fault_points();
     assert_int_equal(fmi_fault_arm(point, 1, 1), 0);
     assert_int_equal(t_signal(t_in_child(fn, arg)), SIGKILL);
     assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0);
@@ -265,7 +245,6 @@ static int64_t number_of(fm_value *v)
 static int add_with_deaths(struct tally *tally, const char *point)
 {
     int n_died = 0;
-    need_fault_points();
     for (int round = 0; round < N_ROUNDS; round++) {
         pid_t pids[N_PARTIES];
         assert_int_equal(fmi_fault_arm(point, 1 + round * 211 % (N_TURNS * 2), 1), 0);

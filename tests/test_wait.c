@@ -3,6 +3,7 @@
 /* TIMEOUT: 60 */
 /* fm_wait and fm_as_completed: results of one pool, of several, processes, descriptors; what is ready, in which order; time and signals. */
 #include "t_task.h"
+#include "t_wait.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,17 +29,6 @@ static int pass_gate(void *arg)
     return t_pass_gate(&visit, NULL);
 }
 
-static void expect_wait(const fm_waitable *objects, int n, int64_t timeout, const int *expected)
-{
-    int ready[8], n_expected = 0;
-    for (int i = 0; i < n; i++)
-        n_expected += expected[i];
-    t_expect(fm_wait(objects, n, ready, timeout), n_expected);
-    for (int i = 0; i < n; i++)
-        assert_int_equal(ready[i], expected[i]);
-    t_expect(fm_wait(objects, n, NULL, timeout) > 0, 1);
-}
-
 /* ---- results ---- */
 
 static void wait_for_results(fm_pool *const *pools, int n_pools)
@@ -59,8 +49,8 @@ static void wait_for_results(fm_pool *const *pools, int n_pools)
         t_expect(fm_wait(&objects[i], 1, ready, FM_FOREVER), 1);
         assert_int_equal(ready[0], 1);
         expected[i] = 1;
-        expect_wait(objects, N, FM_FOREVER, expected);
-        expect_wait(objects, N, FM_NOWAIT, expected);
+        t_expect_wait(objects, N, FM_FOREVER, expected);
+        t_expect_wait(objects, N, FM_NOWAIT, expected);
     }
     for (int i = 0; i < N; i++) {
         assert_int_equal(t_value(objects[i].result), i);
@@ -105,13 +95,13 @@ static void test_wait_for_a_map_and_calls_and_what_outlived_its_pool(void **stat
     t_expect(fm_wait(objects, 2, NULL, FM_NOWAIT), -ETIMEDOUT);
     t_expect(fm_result_wait(objects[2].result, FM_FOREVER), 0);
     t_destroy(old);
-    expect_wait(objects, 3, FM_FOREVER, (const int[]){0, 0, 1});
+    t_expect_wait(objects, 3, FM_FOREVER, (const int[]){0, 0, 1});
     t_open_gate(&gates[0]);
     t_expect(fm_wait(objects, 1, NULL, FM_FOREVER), 1);
-    expect_wait(objects, 3, FM_FOREVER, (const int[]){1, 0, 1});
+    t_expect_wait(objects, 3, FM_FOREVER, (const int[]){1, 0, 1});
     t_open_gate(&gates[1]);
     t_expect(fm_result_wait(call, FM_FOREVER), 0);
-    expect_wait(objects, 3, FM_FOREVER, (const int[]){1, 1, 1});
+    t_expect_wait(objects, 3, FM_FOREVER, (const int[]){1, 1, 1});
     for (int k = 0; k < 3; k++)
         t_free(objects[k].result);
     t_destroy(pool);
@@ -158,13 +148,13 @@ static void test_wait_for_a_mixture_of_results_processes_and_pipes(void **state)
     t_expect(fm_wait(objects, 3, NULL, FM_NOWAIT), -ETIMEDOUT);
     t_expect(fm_wait(objects, 3, NULL, FM_MS(3)), -ETIMEDOUT);
     assert_int_equal(write(fds[1], "x", 1), 1);
-    expect_wait(objects, 3, FM_FOREVER, (const int[]){0, 1, 0});
+    t_expect_wait(objects, 3, FM_FOREVER, (const int[]){0, 1, 0});
     t_open_gate(&gates[1]);
     t_expect(fm_wait(&objects[2], 1, NULL, FM_FOREVER), 1);
-    expect_wait(objects, 3, FM_FOREVER, (const int[]){0, 1, 1});
+    t_expect_wait(objects, 3, FM_FOREVER, (const int[]){0, 1, 1});
     t_open_gate(&gates[0]);
     t_expect(fm_wait(objects, 1, NULL, FM_FOREVER), 1);
-    expect_wait(objects, 3, FM_FOREVER, (const int[]){1, 1, 1});
+    t_expect_wait(objects, 3, FM_FOREVER, (const int[]){1, 1, 1});
     t_free(r);
     t_destroy(pool);
     t_expect(fm_process_join(p, FM_FOREVER), 0);
@@ -172,7 +162,7 @@ static void test_wait_for_a_mixture_of_results_processes_and_pipes(void **state)
     close(fds[1]);
     char c;
     assert_int_equal(read(fds[0], &c, 1), 1);
-    expect_wait(&objects[1], 1, FM_FOREVER, (const int[]){1}); /* at its end */
+    t_expect_wait(&objects[1], 1, FM_FOREVER, (const int[]){1}); /* at its end */
     close(fds[0]);
     fm_array_destroy(memory);
 }

@@ -388,6 +388,12 @@ static int find_equal(fm_shlist *l, const struct seen *s, const fm_shlist_item *
     return 0;
 }
 
+static int begin_search(const fm_shlist *l, const fm_shlist_item *item, struct seen *s)
+{
+    int code = check_item(item, 0);
+    return code != 0 ? code : look(l, s);
+}
+
 int fm_shlist_count(fm_shlist *l, const fm_shlist_item *item, int64_t *n)
 {
     if (n == NULL)
@@ -395,9 +401,7 @@ int fm_shlist_count(fm_shlist *l, const fm_shlist_item *item, int64_t *n)
     *n = 0;
     struct seen s;
     int64_t found = 0;
-    int code = check_item(item, 0);
-    if (code == 0)
-        code = look(l, &s);
+    int code = begin_search(l, item, &s);
     for (uint64_t i = 0; code == 0; i++, found++) {
         code = find_equal(l, &s, item, &i);
         if (code == 0 && i >= s.n_items)
@@ -415,9 +419,7 @@ int fm_shlist_index(fm_shlist *l, const fm_shlist_item *item, int64_t *i)
     *i = -1;
     struct seen s;
     uint64_t number = 0;
-    int code = check_item(item, 0);
-    if (code == 0)
-        code = look(l, &s);
+    int code = begin_search(l, item, &s);
     if (code == 0)
         code = find_equal(l, &s, item, &number);
     if (code != 0)
