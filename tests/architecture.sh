@@ -15,12 +15,13 @@ code_of() {
     "$CC" -fpreprocessed -dD -E -P "$1"
 }
 
-# called_in_one_file NAME PATTERN: exactly one .c file of the engine has PATTERN in its code.
+# called_in_one_file NAME PATTERN: exactly one .c file of the engine has PATTERN in its code. Only files that have it at all are read
+# without their comments.
 called_in_one_file() {
-    local file found=()
-    for file in engine/*/*.c; do
+    local file pattern="(^|[^A-Za-z0-9_])$2" found=()
+    for file in $(grep -lE "$pattern" engine/*/*.c); do
         # Not grep -q: it would leave early, and the compiler's broken pipe would count as "not found".
-        if code_of "$file" | grep -E "(^|[^A-Za-z0-9_])$2" >/dev/null; then
+        if code_of "$file" | grep -E "$pattern" >/dev/null; then
             found+=("$file")
         fi
     done
