@@ -229,6 +229,21 @@ static int64_t await_by_looks(const struct several *s, int64_t *first, int64_t d
     }
 }
 
+/*
+ * All that are ready come to the front, so that the next calls find them there: with a look at all of the list for each of its results, a long one
+ * would take the square of its length.
+ */
+static void bring_to_front(fm_result **results, int64_t first, int64_t n)
+{
+    for (int64_t i = first, n_front = 0; i < n; i++) {
+        fm_result *r = results[i];
+        if (fm_result_ready(r) != 1)
+            continue;
+        results[i] = results[n_front];
+        results[n_front++] = r;
+    }
+}
+
 int fm_as_completed(fm_result **results, int64_t n, int64_t timeout)
 {
     const struct several s = {in_list, results, n};
@@ -250,8 +265,6 @@ int fm_as_completed(fm_result **results, int64_t n, int64_t timeout)
     }
     if (n_ready <= 0)
         return (int)n_ready;
-    fm_result *found = results[first];
-    results[first] = results[0];
-    results[0] = found;
+    bring_to_front(results, first, n);
     return 0;
 }
