@@ -23,7 +23,7 @@ struct series { /* the samples of one engine in one case */
 struct verdict {
     char case_name[NAME_BYTES], what[2 * NAME_BYTES];
     double value, target;
-    int sense;
+    int sense; /* 0: there is no target */
 };
 
 struct bench {
@@ -181,16 +181,23 @@ static int is_met(const struct verdict *v)
     return v->sense == BENCH_AT_MOST ? v->value <= v->target : v->value >= v->target;
 }
 
-void bench_judge(struct bench *b, const char *case_name, const char *what, double value,
-                 double target, int sense)
+static void add_verdict(struct bench *b, const char *case_name, const char *what, double value,
+                        double target, int sense)
 {
-    if (isnan(value))
-        return;
     b->verdicts = grow_or_die(b->verdicts, (size_t)b->n_verdicts + 1, sizeof(*b->verdicts));
     struct verdict *v = &b->verdicts[b->n_verdicts++];
     *v = (struct verdict){.value = value, .target = target, .sense = sense};
     snprintf(v->case_name, sizeof(v->case_name), "%s", case_name);
     snprintf(v->what, sizeof(v->what), "%s", what);
+}
+
+void bench_judge(struct bench *b, const char *case_name, const char *what, double value,
+                 double target, int sense)
+{
+    if (isnan(value))
+        return;
+    add_verdict(b, case_name, what, value, target, sense);
+    const struct verdict *v = &b->verdicts[b->n_verdicts - 1];
     bench_write(b, case_name,
                 json_pack("{ss sf sf ss sb}", "ratio", v->what, "value", value, "target", target,
                           "sense", sense == BENCH_AT_MOST ? "max" : "min", "met", is_met(v)));
@@ -204,6 +211,17 @@ void bench_compare(struct bench *b, const char *case_name, const char *over, con
     bench_judge(b, case_name, what,
                 bench_median(b, case_name, over) / bench_median(b, case_name, under), target,
                 sense);
+}
+
+void bench_relate(struct bench *b, const char *case_name, const char *over, const char *under)
+{
+    char what[2 * NAME_BYTES];
+    const double value = bench_median(b, case_name, over) / bench_median(b, case_name, under);
+    if (isnan(value))
+        return;
+    snprintf(what, sizeof(what), "%s/%s", over, under);
+    add_verdict(b, case_name, what, value, NAN, 0);
+    bench_write(b, case_name, json_pack("{ss sf}", "ratio", what, "value", value));
 }
 
 /* ---- the table ---- */
@@ -266,19 +284,27 @@ static void print_medians(const struct bench *b)
     }
 }
 
+/* "-" without one. */
+static struct figure format_target(const struct verdict *v)
+{
+    return format_figure(v->sense == BENCH_AT_MOST ? "<= " : ">= ", v->target);
+}
+
 static void print_verdicts(const struct bench *b)
 {
-    int n_missed = 0;
+    int n_targets = 0, n_met = 0;
     printf("\n%-14s %-52s %10s %14s  %s\n", "case", "ratio", "value", "target", "met");
     for (int i = 0; i < b->n_verdicts; i++) {
         const struct verdict *v = &b->verdicts[i];
         printf("%-14s %-52s %10s %14s  %s\n", v->case_name, v->what,
-               format_figure("", v->value).text,
-               format_figure(v->sense == BENCH_AT_MOST ? "<= " : ">= ", v->target).text,
-               is_met(v) ? "yes" : "NO");
-        n_missed += !is_met(v);
+               format_figure("", v->value).text, format_target(v).text,
+               v->sense == 0 ? "-"
+               : is_met(v)   ? "yes"
+                             : "NO");
+        n_targets += v->sense != 0;
+        n_met += v->sense != 0 && is_met(v);
     }
-    printf("\n%d of %d targets met\n", b->n_verdicts - n_missed, b->n_verdicts);
+    printf("\n%d of %d targets met\n", n_met, n_targets);
 }
 
 /* ---- a run ---- */

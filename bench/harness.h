@@ -55,6 +55,9 @@ void bench_compare(struct bench *b, const char *case_name, const char *over, con
 void bench_judge(struct bench *b, const char *case_name, const char *what, double value,
                  double target, int sense);
 
+/* The same ratio without a target: what the first costs beside the second. */
+void bench_relate(struct bench *b, const char *case_name, const char *over, const char *under);
+
 /* Writes one more line with keys "bench" and "case" in front. Releases `object`. */
 void bench_write(struct bench *b, const char *case_name, json_t *object);
 

@@ -8,7 +8,27 @@
  *   trip BYTES N GAP_NS           answers the time of a round trip [ns]: one process asks, after a sleep of GAP_NS each time, another answers
  */
 
-/* `kind`: "forkmap", "forkmap-loan" (written and read in place), "posix-mq", "pipe", "unix-socket". Returns the exit code. */
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* `kind`: "forkmap", "forkmap-loan" (written and read in place), "posix-mq", "boost-mq", "pipe", "unix-socket", "line", "futex". Returns the exit code. */
 int bench_queue_engine(const char *kind, char *const args[]);
+
+/* `kind`: "line", "futex": what the machine takes at least; only trips of 8 bytes, "line" also `run 1 1 8 N`. */
+int bench_queue_floor(const char *kind);
+
+/* ---- Boost.Interprocess: queue_boost.cpp, where there is a C++ compiler and the headers; 0 or -errno ---- */
+
+int bench_boost_open(void **queue, size_t capacity, size_t bytes);
+int bench_boost_put(void *queue, const char *buf, size_t bytes);
+int bench_boost_get(void *queue, char *buf, size_t bytes);
+void bench_boost_close(void *queue);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* forkmap's queues, and the kernel's ways from process to process, as engines of the queue benchmark. */
+/* forkmap's queues, Boost's, and the kernel's ways from process to process, as engines of the queue benchmark. */
 #include "queue.h"
 
 #include "bench_clock.h"
@@ -35,16 +35,22 @@ struct way { /* how messages go */
 
 struct channel {
     fm_queue *queue;
+    void *boost;
     mqd_t mq;
     int fds[2]; /* to read, to write */
 };
+
+/* How many messages wait at most. */
+static int64_t capacity_for(size_t bytes)
+{
+    return bytes > 4096 ? 4 : 1024;
+}
 
 /* ---- forkmap ---- */
 
 static int open_queue(struct channel *c, size_t bytes)
 {
-    return fm_queue_create(&c->queue, bytes > 4096 ? FM_QUEUE_OPTS(.capacity = 4)
-                                                   : FM_QUEUE_OPTS(.capacity = 1024));
+    return fm_queue_create(&c->queue, FM_QUEUE_OPTS(.capacity = capacity_for(bytes)));
 }
 
 static int put_queue(struct channel *c, char *buf, size_t bytes)
@@ -112,6 +118,30 @@ static void close_mq(struct channel *c)
     mq_close(c->mq);
 }
 
+/* ---- Boost's message queue ---- */
+
+#ifdef BENCH_BOOST
+static int open_boost(struct channel *c, size_t bytes)
+{
+    return bench_boost_open(&c->boost, (size_t)capacity_for(bytes), bytes);
+}
+
+static int put_boost(struct channel *c, char *buf, size_t bytes)
+{
+    return bench_boost_put(c->boost, buf, bytes);
+}
+
+static int get_boost(struct channel *c, char *buf, size_t bytes)
+{
+    return bench_boost_get(c->boost, buf, bytes);
+}
+
+static void close_boost(struct channel *c)
+{
+    bench_boost_close(c->boost);
+}
+#endif
+
 /* ---- pipes and sockets ---- */
 
 static int open_pipe(struct channel *c, size_t bytes)
@@ -158,6 +188,9 @@ static const struct way ways[] = {
     {"forkmap", open_queue, put_queue, get_queue, close_queue},
     {"forkmap-loan", open_queue, commit_queue, borrow_queue, close_queue},
     {"posix-mq", open_mq, put_mq, get_mq, close_mq},
+#ifdef BENCH_BOOST
+    {"boost-mq", open_boost, put_boost, get_boost, close_boost},
+#endif
     {"pipe", open_pipe, put_fd, get_fd, close_fds},
     {"unix-socket", open_socket, put_fd, get_fd, close_fds},
 };
@@ -295,11 +328,15 @@ int bench_queue_engine(const char *kind, char *const args[])
 {
     struct session s = {.way = NULL};
     (void)args;
+    if (strcmp(kind, "line") == 0 || strcmp(kind, "futex") == 0)
+        return bench_queue_floor(kind);
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
         if (strcmp(kind, ways[i].name) == 0)
             s.way = &ways[i];
     s.ready =
         mmap(NULL, sizeof(*s.ready), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s.way == NULL && strcmp(kind, "boost-mq") == 0)
+        return bench_engine_missing("not built in: no C++ compiler, or no libboost-dev");
     if (s.way == NULL || s.ready == MAP_FAILED)
         return 1;
     struct channel c = {.fds = {-1, -1}};

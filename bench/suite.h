@@ -10,7 +10,7 @@
 #include "engine.h"
 #include "harness.h"
 
-#define BENCH_MAX_PEERS 8
+#define BENCH_MAX_PEERS 12
 
 /* How an engine is started. */
 enum {
