@@ -6,6 +6,7 @@
 
 #include <forkmap/array.h>
 #include <forkmap/conn.h>
+#include <forkmap/dict.h>
 #include <forkmap/listener.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
@@ -17,6 +18,7 @@
 #include <forkmap/result.h>
 #include <forkmap/shlist.h>
 #include <forkmap/shm.h>
+#include <forkmap/snapshot.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
 #include <forkmap/value.h>
