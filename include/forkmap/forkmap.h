@@ -10,6 +10,7 @@
 #include <forkmap/listener.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
+#include <forkmap/manager.h>
 #include <forkmap/pool.h>
 #include <forkmap/process.h>
 #include <forkmap/queue.h>
