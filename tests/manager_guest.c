@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The library's calls on sockets come by here. */
+/* The library's calls on sockets come by here: a program's own functions go before those of libc. */
 static long n_socket_bytes;
 
 static ssize_t counted(long bytes)
@@ -30,17 +30,17 @@ static ssize_t counted(long bytes)
     return bytes;
 }
 
-ssize_t recv(int fd, void *to, size_t bytes, int flags)
+FM_API ssize_t recv(int fd, void *to, size_t bytes, int flags)
 {
     return counted(syscall(SYS_recvfrom, fd, to, bytes, flags, NULL, NULL));
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+FM_API ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     return counted(syscall(SYS_sendmsg, fd, message, flags));
 }
 
-ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+FM_API ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     return counted(syscall(SYS_recvmsg, fd, message, flags));
 }
