@@ -7,8 +7,10 @@
 #include <forkmap/array.h>
 #include <forkmap/conn.h>
 #include <forkmap/dict.h>
+#include <forkmap/list.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
+#include <forkmap/namespace.h>
 #include <forkmap/pool.h>
 #include <forkmap/process.h>
 #include <forkmap/queue.h>
