@@ -28,7 +28,8 @@ static void expect_slice(fm_list *l, int64_t begin, int64_t end, const char *let
     t_expect(fm_list_slice(l, begin, end, &s, FM_FOREVER), 0);
     assert_null(s->keys);
     for (int64_t i = 0; i < s->n; i++)
-        strcat(text, s->values[i].data);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s",
+                 (const char *)s->values[i].data);
     assert_string_equal(text, letters);
     fm_snapshot_free(s);
 }
@@ -187,10 +188,10 @@ static void test_list_sort_keeps_the_order_of_equals_and_refuses_calls_within(vo
         t_expect(fm_list_append(s.list, fm_text(text), FM_FOREVER), 0);
     }
     char *at = letters;
-    for (char c = 'a'; c < 'a' + 13; c++)
+    for (int c = 'a'; c < 'a' + 13; c++)
         for (int i = 0; i < 500; i++)
             if ('a' + i * 7 % 13 == c) {
-                *at++ = c;
+                *at++ = (char)c;
                 *at++ = (char)('A' + i % 26);
             }
     t_expect(fm_list_sort(s.list, by_letter, &s, FM_FOREVER), 0);
@@ -263,7 +264,7 @@ static void do_step(fm_list *l, char *model, unsigned *seed)
         model[i] = letter[0];
     } else if (what > 5) {
         t_expect(fm_list_append(l, fm_text(letter), FM_FOREVER), 0);
-        strcat(model, letter);
+        memcpy(model + n, letter, sizeof letter);
     }
 }
 
@@ -358,7 +359,7 @@ static int append_from_another(void *arg)
 static void test_list_is_one_in_processes_of_each_method(void **state)
 {
     fm_list *l = make("a");
-    fm_process *p = t_run(t_method(state), append_from_another, &l, sizeof l);
+    fm_process *p = t_run(t_method(state), append_from_another, &l, sizeof(void *));
     assert_int_equal(t_end(p), 0);
     expect(l, "ab");
     fm_list_destroy(l);

@@ -142,6 +142,7 @@ struct call {
 /* With the stripe of a key. 1: the key is there; 0: it is not; else not held. */
 static int begin(struct call *c, fm_dict *d, fm_bytes key, int64_t timeout)
 {
+    c->pair = (struct fmi_pair){0};
     int code = fmi_bytes_check(key, "a key");
     if (code == 0)
         code = fmi_dict_look(d, &c->dict);
