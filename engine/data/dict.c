@@ -190,8 +190,9 @@ int fm_dict_set(fm_dict *d, fm_bytes key, fm_bytes value, int64_t timeout)
 {
     struct call c;
     int code = fmi_bytes_check(value, "a value");
-    if (code == 0)
-        code = begin(&c, d, key, timeout);
+    if (code != 0)
+        return code;
+    code = begin(&c, d, key, timeout);
     return code < 0 ? code : end(&c, put(&c, code, value));
 }
 
