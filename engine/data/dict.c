@@ -226,8 +226,9 @@ int fm_dict_pop(fm_dict *d, fm_bytes key, fm_buf *buf, int64_t timeout)
 {
     struct call c;
     int code = check_if_wanted(buf);
-    if (code == 0)
-        code = begin(&c, d, key, timeout);
+    if (code != 0)
+        return code;
+    code = begin(&c, d, key, timeout);
     if (code < 0)
         return code;
     code = code == 0 ? -ENOENT : put_if_wanted(buf, c.pair.value);
@@ -242,8 +243,9 @@ int fm_dict_setdefault(fm_dict *d, fm_bytes key, fm_bytes value, fm_buf *buf, in
     int code = check_if_wanted(buf);
     if (code == 0)
         code = fmi_bytes_check(value, "a value");
-    if (code == 0)
-        code = begin(&c, d, key, timeout);
+    if (code != 0)
+        return code;
+    code = begin(&c, d, key, timeout);
     if (code < 0)
         return code;
     const int is_there = code;
