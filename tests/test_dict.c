@@ -542,7 +542,7 @@ static void test_dict_is_one_in_processes_of_each_method(void **state)
 {
     fm_dict *d = make(0);
     t_expect(set(d, "here", "x"), 0);
-    fm_process *p = t_run(t_method(state), fill_from_spawned, &d, sizeof d);
+    fm_process *p = t_run(t_method(state), fill_from_spawned, &d, sizeof(void *));
     assert_int_equal(t_end(p), 0);
     expect_text(d, "by", "another");
     fm_dict_destroy(d);

@@ -142,6 +142,7 @@ struct call {
 /* With the stripe of a key. 1: the key is there; 0: it is not; else not held. */
 static int begin(struct call *c, fm_dict *d, fm_bytes key, int64_t timeout)
 {
+    c->pair = (struct fmi_pair){0};
     int code = fmi_bytes_check(key, "a key");
     if (code == 0)
         code = fmi_dict_look(d, &c->dict);
@@ -189,8 +190,9 @@ int fm_dict_set(fm_dict *d, fm_bytes key, fm_bytes value, int64_t timeout)
 {
     struct call c;
     int code = fmi_bytes_check(value, "a value");
-    if (code == 0)
-        code = begin(&c, d, key, timeout);
+    if (code != 0)
+        return code;
+    code = begin(&c, d, key, timeout);
     return code < 0 ? code : end(&c, put(&c, code, value));
 }
 
@@ -224,8 +226,9 @@ int fm_dict_pop(fm_dict *d, fm_bytes key, fm_buf *buf, int64_t timeout)
 {
     struct call c;
     int code = check_if_wanted(buf);
-    if (code == 0)
-        code = begin(&c, d, key, timeout);
+    if (code != 0)
+        return code;
+    code = begin(&c, d, key, timeout);
     if (code < 0)
         return code;
     code = code == 0 ? -ENOENT : put_if_wanted(buf, c.pair.value);
@@ -240,8 +243,9 @@ int fm_dict_setdefault(fm_dict *d, fm_bytes key, fm_bytes value, fm_buf *buf, in
     int code = check_if_wanted(buf);
     if (code == 0)
         code = fmi_bytes_check(value, "a value");
-    if (code == 0)
-        code = begin(&c, d, key, timeout);
+    if (code != 0)
+        return code;
+    code = begin(&c, d, key, timeout);
     if (code < 0)
         return code;
     const int is_there = code;

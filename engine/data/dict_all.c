@@ -234,7 +234,7 @@ int fm_dict_copy(fm_dict **out, fm_dict *d, int64_t timeout)
         code = fmi_dict_look(d, &seen);
     if (code == 0)
         code = fm_dict_create(out, FM_DICT_OPTS(.stripes = (int)seen.n_stripes));
-    if (code == 0)
+    if (code == 0 && items != NULL)
         code = fm_dict_update(*out, items->keys, items->values, items->n, NULL, FM_FOREVER);
     fm_snapshot_free(items);
     if (code != 0 && *out != NULL) {

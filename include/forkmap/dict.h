@@ -15,7 +15,7 @@
  * then happened or did not, others go on, and nobody has to be told.
  *
  * * Every call that takes locks has a timeout [ns], FM_FOREVER or FM_NOWAIT, and `-ETIMEDOUT` says that nothing was done. Others hold a lock for less than a
- *   microsecond, but for as long as it takes to copy a long value, or as they are stopped.
+ *   microsecond, but longer to copy a long value or all keys, to make a table larger, or as they are stopped.
  * * Every such call may also return `-EINVAL` NULL, not in the heap, or bytes at NULL; FM_ECORRUPT no dict (any more), or overwritten; `-EAGAIN` 16,384 living
  *   threads of the family use shared objects already. They are not listed again.
  * @{

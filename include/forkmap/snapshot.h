@@ -8,7 +8,7 @@
  */
 /**
  * @defgroup fm_snapshots Bytes and snapshots
- * What the functions of @ref fm_dicts take and give: keys and values are bytes of any length.
+ * What the functions of @ref fm_dicts, @ref fm_lists and @ref fm_namespaces take and give: keys, values and items are bytes of any length.
  * @{
  */
 
