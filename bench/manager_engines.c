@@ -45,6 +45,7 @@ struct session {
     const char *kind;
     struct shared *shared;
     fm_manager *manager; /* of the family */
+    pid_t alone;         /* else: who has started one */
     char address[ADDRESS_BYTES];
     int cpus[MOST_CLIENTS];
 };
@@ -214,8 +215,8 @@ static int start_alone(struct session *s, const char *address)
     int ends[2];
     if (pipe(ends) != 0)
         return -errno;
-    pid_t pid = fork();
-    if (pid == 0)
+    s->alone = fork();
+    if (s->alone == 0)
         serve_alone(address, ends[1]);
     close(ends[1]);
     ssize_t n = read(ends[0], s->address, sizeof s->address);
@@ -242,6 +243,10 @@ static void end_server(struct session *s)
 {
     if (s->manager != NULL)
         fm_manager_close(s->manager);
+    if (s->alone > 0) {
+        kill(s->alone, SIGTERM);
+        waitpid(s->alone, NULL, 0);
+    }
 #ifdef BENCH_REDIS
     if (strcmp(s->kind, "redis") == 0)
         bench_redis_end();
