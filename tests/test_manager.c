@@ -143,7 +143,7 @@ static void test_manager_handle_is_good_in_every_process_of_the_family(void **st
 static int shut_down(void *arg)
 {
     fm_manager *m;
-    memcpy(&m, arg, sizeof m);
+    memcpy(&m, arg, sizeof(void *));
     return fm_manager_shutdown(m) != 0;
 }
 
@@ -157,7 +157,7 @@ static void test_manager_is_shut_down_by_any_process(void **state)
     snprintf(address, sizeof address, "%s", fm_manager_address(m));
     assert_int_equal(stat(address, &status), 0);
     t_make(m, "d", "dict", "");
-    assert_int_equal(t_end(t_run(FM_FORK, shut_down, &m, sizeof m)), 0);
+    assert_int_equal(t_end(t_run(FM_FORK, shut_down, &m, sizeof(void *))), 0);
     assert_int_equal(stat(address, &status), -1);
     t_expect(fm_manager_get(m, "d", &none), FM_ECLOSED);
     t_expect(fm_manager_create(m, "e", "dict", NULL, 0, FM_FOREVER), FM_ECLOSED);
