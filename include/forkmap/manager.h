@@ -47,7 +47,7 @@
  *
  * What a method returns is what the function of that name returns. A `struct` value is bytes instead of a number.
  *
- * **Who holds a lock.** A thread that calls: of the server's, the one that serves the calling thread's connection. It ends with the connection, so a client that dies with a lock leaves it as any other
+ * **Who holds a lock.** A thread that calls: of the server's, the one that serves the calling thread's connection. It ends with the connection, and that with the calling thread, so a client that dies with a lock leaves it as any other
  * process does: the next who acquires it gets FM_EOWNERDEAD.
  *
  * **When the server dies.** The family and who has the heap mapped go on with all objects; what would need the server is FM_ECLOSED.
