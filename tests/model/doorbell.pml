@@ -15,7 +15,7 @@
  * CHECKED    when nothing moves any more, the last owner does not sleep while there is a message, or the end is closed or gone (assertion); nobody waits for
  *            ever (no invalid end state).
  *
- * NOT HERE   bytes without a cause (they are harmless), descriptors that cannot be opened, waits on `filled` (line.pml).
+ * NOT HERE   bytes without a cause (they are harmless), descriptors that cannot be opened, waits on `filled`.
  *
  * VARIANTS that must be caught, -DNAME
  *   NOLOOK      no o3                           LATEARM     o3 before o2
