@@ -3,6 +3,7 @@
 #include "stranger.h"
 
 #include "error.h"
+#include "fault.h"
 #include "net.h"
 
 #include <errno.h>
@@ -81,6 +82,7 @@ int fmi_stranger_proceed(struct fmi_stranger *s, const struct fmi_challenge_key 
         int rc = receive_frame(s, &n);
         if (rc != 1)
             return rc;
+        FMI_FAULT("stranger.take");
         rc = fmi_challenge_take(&s->challenge, key, s->body, n, &answer);
         int sent = send_frame(s->fd, &answer);
         s->header.n = 0;
