@@ -26,4 +26,4 @@ set_source_files_properties(${whole} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
 set_target_properties(forkmap_archive PROPERTIES LINKER_LANGUAGE C OUTPUT_NAME forkmap
                                                  EXPORT_NAME forkmap_static)
 target_include_directories(forkmap_archive INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(forkmap_archive INTERFACE PkgConfig::HWLOC -pthread ${CMAKE_DL_LIBS} m)
+target_link_libraries(forkmap_archive INTERFACE PkgConfig::HWLOC PkgConfig::NETTLE -pthread ${CMAKE_DL_LIBS} m)

@@ -29,6 +29,7 @@ endforeach()
 # Not Requires.private: that would ask for hwloc's files where only libforkmap.so is used, and for the libraries behind
 # hwloc (-ludev, which Debian's libhwloc-dev does not bring), which only a program linked wholly static needs.
 list(JOIN HWLOC_LDFLAGS " " hwloc_flags)
+list(JOIN NETTLE_LDFLAGS " " nettle_flags)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/forkmap.pc.in forkmap.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/forkmap.pc DESTINATION ${pkgconfig_dir})
 

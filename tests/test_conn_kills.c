@@ -8,7 +8,7 @@
 #include "t_process.h"
 #include "t_line.h"
 
-#include "conn.h"
+#include "pipe.h"
 #include "fault.h"
 
 #include <errno.h>

@@ -1,177 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* Pipes and their connections; see conn.h. */
+/* Connections of both kinds; see conn.h. */
 #include "conn.h"
 
 #include "clock.h"
 #include "error.h"
-#include "fault.h"
 #include "heap.h"
+#include "pipe.h"
+#include "socket_conn.h"
 
 #include <errno.h>
 
-/* ---- checks ---------------------------------------------------------------------------------------- */
+enum kind { PIPE, SOCKET };
 
-static size_t pipe_bytes(int n_lines)
-{
-    return sizeof(struct fmi_pipe_shm) + (size_t)n_lines * sizeof(struct fmi_line_shm);
-}
-
-/* 0; -EINVAL, -EBADF, FM_ECORRUPT. */
-static int check(const fm_conn *c)
+/* A kind; -EINVAL, -EBADF. */
+static int kind_of(fm_conn *c)
 {
     if (c == NULL)
         return fmi_error(-EINVAL, "the connection is NULL");
-    if (!fmi_heap_is_block(c, sizeof *c))
-        return fmi_error(-EINVAL, "%p is no connection: it does not lie in the heap",
-                         (const void *)c);
-    /* acquire: pairs with fm_pipe */
-    uint64_t mark = atomic_load_explicit(&c->mark, memory_order_acquire);
-    if (mark == FMI_CONN_CLOSED)
-        return fmi_error(-EBADF, "this end of the pipe is closed");
-    const struct fmi_pipe_shm *pipe = c->pipe;
-    if (mark != FMI_CONN_LIVE || c->end > 1 || pipe == NULL ||
-        !fmi_heap_contains(pipe, pipe_bytes(1)) || pipe->is_duplex > 1 ||
-        !fmi_heap_contains(pipe, pipe_bytes(1 + (int)pipe->is_duplex)))
-        return fmi_error(FM_ECORRUPT, "%p is no connection (any more)", (const void *)c);
-    return 0;
-}
-
-/* What `c` receives from, or sends to. -EBADF: it does not. */
-static int find_line(const fm_conn *c, int is_to_send, struct fmi_line *line)
-{
-    int rc = check(c);
-    if (rc != 0)
-        return rc;
-    struct fmi_pipe_shm *pipe = c->pipe;
-    uint32_t reader = is_to_send ? 1 - c->end : c->end;
-    if (reader == 1 && !pipe->is_duplex)
-        return fmi_error(
-            -EBADF,
-            "the first end of a pipe that is not duplex only receives, the second only sends");
-    *line = (struct fmi_line){.shm = &pipe->lines[reader],
-                              .writer = &pipe->ends[1 - reader],
-                              .reader = &pipe->ends[reader],
-                              .back = pipe->is_duplex ? &pipe->lines[1 - reader].bell : NULL};
-    return 0;
-}
-
-/* ---- life ------------------------------------------------------------------------------------------ */
-
-static int fill_pipe(struct fmi_pipe_shm *pipe, int n_lines)
-{
-    atomic_init(&pipe->n_closed, 0);
-    pipe->is_duplex = n_lines == 2;
-    for (int i = 0; i < n_lines; i++)
-        fmi_line_init(&pipe->lines[i]);
-    int rc = fmi_party_init(&pipe->ends[0]);
-    return rc != 0 ? rc : fmi_party_init(&pipe->ends[1]);
-}
-
-static void fill_conn(fm_conn *c, struct fmi_pipe_shm *pipe, fm_conn *other, uint32_t end)
-{
-    c->pipe = pipe;
-    c->other = other;
-    c->end = end;
-    /* release: whoever sees the mark sees the rest; pairs with check */
-    atomic_store_explicit(&c->mark, FMI_CONN_LIVE, memory_order_release);
-}
-
-int fm_pipe(fm_conn **a, fm_conn **b, int duplex)
-{
-    void *pipe = NULL, *first = NULL, *second = NULL;
-    int n_lines = duplex ? 2 : 1;
-    if (a != NULL)
-        *a = NULL;
-    if (b != NULL)
-        *b = NULL;
-    if (a == NULL || b == NULL)
-        return fmi_error(-EINVAL, "an end of the pipe is NULL");
-    int rc = fmi_heap_alloc(&pipe, pipe_bytes(n_lines), 0);
-    if (rc == 0)
-        rc = fmi_heap_alloc(&first, sizeof(fm_conn), FMI_HEAP_ZERO);
-    if (rc == 0)
-        rc = fmi_heap_alloc(&second, sizeof(fm_conn), FMI_HEAP_ZERO);
-    if (rc == 0)
-        rc = fill_pipe(pipe, n_lines);
-    if (rc != 0) {
-        (void)fmi_heap_free(second);
-        (void)fmi_heap_free(first);
-        (void)fmi_heap_free(pipe);
-        return rc;
+    if (fmi_heap_is_block(c, sizeof *c))
+        return PIPE;
+    if ((uintptr_t)c % alignof(struct fm_conn) == 0 && !fmi_heap_contains(c, sizeof *c)) {
+        /* relaxed: another thread that closes it now is the caller's mistake */
+        uint64_t mark = atomic_load_explicit(&c->mark, memory_order_relaxed);
+        if (mark == FMI_CONN_SOCKET)
+            return SOCKET;
+        if (mark == FMI_CONN_CLOSED)
+            return fmi_error(-EBADF, "the connection is closed");
     }
-    fill_conn(first, pipe, second, 0);
-    fill_conn(second, pipe, first, 1);
-    *a = first;
-    *b = second;
-    return 0;
+    return fmi_error(-EINVAL, "%p is no connection", (const void *)c);
 }
-
-static void free_pipe(fm_conn *c, fm_conn *other, struct fmi_pipe_shm *pipe)
-{
-    for (uint32_t i = 0; i <= pipe->is_duplex; i++)
-        fmi_line_fini(&pipe->lines[i]);
-    FMI_FAULT("conn.free");
-    (void)fmi_heap_free(pipe);
-    (void)fmi_heap_free(other);
-    (void)fmi_heap_free(c);
-}
-
-/* Whoever waits for what `end` sends, in poll(2). NULL: it does not send. */
-static struct fmi_doorbell_shm *bell_of_other(struct fmi_pipe_shm *pipe, uint32_t end)
-{
-    uint32_t other = 1 - end;
-    return other == 0 || pipe->is_duplex ? &pipe->lines[other].bell : NULL;
-}
-
-int fm_conn_close(fm_conn *c)
-{
-    uint64_t live = FMI_CONN_LIVE;
-    int rc = c == NULL ? 0 : check(c);
-    if (c == NULL || rc != 0)
-        return rc;
-    struct fmi_pipe_shm *pipe = c->pipe;
-    fm_conn *other = c->other;
-    FMI_FAULT("conn.close");
-    if (!atomic_compare_exchange_strong(&c->mark, &live, FMI_CONN_CLOSED))
-        return fmi_error(-EBADF, "this end of the pipe is closed");
-    FMI_FAULT("conn.mark");
-    (void)fmi_party_close(&pipe->ends[c->end], bell_of_other(pipe, c->end));
-    FMI_FAULT("conn.party");
-    for (uint32_t i = 0; i <= pipe->is_duplex; i++) {
-        fmi_line_rouse(&pipe->lines[i]);
-        if (i == c->end)
-            fmi_line_hang_up(&pipe->lines[i]);
-    }
-    FMI_FAULT("conn.count");
-    /* Acquire and release: what both did comes before the free; pairs with itself. */
-    if (atomic_fetch_add_explicit(&pipe->n_closed, 1, memory_order_acq_rel) == 1)
-        free_pipe(c, other, pipe);
-    return 0;
-}
-
-int fm_conn_give(fm_conn *c, int pid)
-{
-    int rc = check(c);
-    if (rc != 0)
-        return rc;
-    struct fmi_pipe_shm *pipe = c->pipe;
-    rc = fmi_party_give(&pipe->ends[c->end], pid, bell_of_other(pipe, c->end));
-    for (uint32_t i = 0; rc == 0 && i <= pipe->is_duplex; i++)
-        fmi_line_rouse(&pipe->lines[i]);
-    return rc;
-}
-
-/* ---- messages -------------------------------------------------------------------------------------- */
 
 int fm_conn_send_timed(fm_conn *c, const void *data, size_t bytes, int64_t timeout)
 {
-    struct fmi_line line;
-    int rc = find_line(c, 1, &line);
-    if (rc != 0)
-        return rc;
-    if (data == NULL && bytes != 0)
-        return fmi_error(-EINVAL, "data is NULL");
-    return fmi_line_send(&line, data, bytes, fmi_deadline_of(timeout));
+    int kind = kind_of(c);
+    if (kind < 0)
+        return kind;
+    return kind == PIPE ? fmi_pipe_send(c, data, bytes, fmi_deadline_of(timeout))
+                        : fmi_socket_conn_send(c, data, bytes, timeout);
 }
 
 int fm_conn_send(fm_conn *c, const void *data, size_t bytes)
@@ -188,17 +53,15 @@ int fm_conn_send_part(fm_conn *c, const void *data, size_t offset, size_t bytes)
 
 int fm_conn_recv_timed(fm_conn *c, void *buf, size_t cap, size_t *bytes, int64_t timeout)
 {
-    struct fmi_line line;
     size_t ignored;
     if (bytes == NULL)
         bytes = &ignored;
     *bytes = 0;
-    int rc = find_line(c, 0, &line);
-    if (rc != 0)
-        return rc;
-    if (buf == NULL && cap != 0)
-        return fmi_error(-EINVAL, "buf is NULL");
-    return fmi_line_recv(&line, buf, cap, bytes, fmi_deadline_of(timeout));
+    int kind = kind_of(c);
+    if (kind < 0)
+        return kind;
+    return kind == PIPE ? fmi_pipe_receive(c, buf, cap, bytes, fmi_deadline_of(timeout))
+                        : fmi_socket_conn_receive(c, buf, cap, bytes, fmi_deadline_of(timeout));
 }
 
 int fm_conn_recv(fm_conn *c, void *buf, size_t cap, size_t *bytes)
@@ -218,16 +81,33 @@ int fm_conn_recv_into(fm_conn *c, void *buf, size_t offset, size_t cap, size_t *
 
 int fm_conn_poll(fm_conn *c, int64_t timeout)
 {
-    struct fmi_line line;
-    int rc = find_line(c, 0, &line);
-    if (rc == 0)
-        rc = fmi_line_poll(&line, fmi_deadline_of(timeout));
-    return rc == 0 ? 1 : rc;
+    int kind = kind_of(c);
+    if (kind < 0)
+        return kind;
+    return kind == PIPE ? fmi_pipe_poll(c, fmi_deadline_of(timeout))
+                        : fmi_socket_conn_poll(c, fmi_deadline_of(timeout));
 }
 
 int fm_conn_fileno(fm_conn *c)
 {
-    struct fmi_line line;
-    int rc = find_line(c, 0, &line);
-    return rc != 0 ? rc : fmi_line_fileno(&line, FMI_NEVER);
+    int kind = kind_of(c);
+    if (kind < 0)
+        return kind;
+    return kind == PIPE ? fmi_pipe_fileno(c) : fmi_socket_conn_fileno(c);
+}
+
+int fm_conn_give(fm_conn *c, int pid)
+{
+    int kind = kind_of(c);
+    if (kind < 0)
+        return kind;
+    return kind == PIPE ? fmi_pipe_give(c, pid) : fmi_socket_conn_give(c, pid);
+}
+
+int fm_conn_close(fm_conn *c)
+{
+    int kind = c == NULL ? 0 : kind_of(c);
+    if (c == NULL || kind < 0)
+        return kind;
+    return kind == PIPE ? fmi_pipe_close(c) : fmi_socket_conn_close(c);
 }

@@ -3,49 +3,31 @@
 #define FMI_CONN_H
 
 /*
- * A pipe: two ends, each a connection of its own, and one line or two between them.
+ * What a connection is. There are two kinds, and conn.c alone asks which:
  *
- *   connection a --.                    line 0   b sends, a receives
- *   connection b --+--> pipe -----------line 1   a sends, b receives; only if it is duplex
+ *   an end of a pipe (pipe.h)        in the heap; the same for all processes of the family
+ *   a connected socket               in private memory; its process's, and its forked children have copies (socket_conn.h)
  *
- *   connection  | LIVE --close--> CLOSED    by one CAS: of two that close at once, one does it. For all processes.
- *   pipe        | n_closed 0 -> 1 -> 2      by addition, the last thing that a closer does with it; who makes it 2 frees all three
- *
- * INVARIANTS
- *   (1) Nothing of a connection changes but `mark`.
- *   (2) Whoever is inside a call on an end when it is closed leaves, as its wait ends; who frees waits for that (fmi_line_fini).
- *
- * DIES HERE
- *   in fm_pipe                            memory without an owner, until the family ends
- *   in close, before n_closed             the end is closed, the memory stays taken
- *   in close, after n_closed is 2         the same, a part of it
+ * Both begin with a mark. Where it lies decides first: whatever a process writes into the heap, an end of a pipe is never taken for a socket.
  */
 
-#include "line.h"
-
+#include <assert.h>
 #include <forkmap/conn.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#define FMI_CONN_LIVE   UINT64_C(0x4c4e4e4f43494d46) /* "FMICONNL" */
-#define FMI_CONN_CLOSED UINT64_C(0x434e4e4f43494d46) /* "FMICONNC" */
-
-/*
- *      0:  | n_closed | is_duplex |      closers; creator
- *     64:  | ends [2] |                  party.h
- *    192:  | lines [1 or 2] |            line.h
- *  62080 or 123968:  end
- */
-struct fmi_pipe_shm {
-    alignas(64) _Atomic uint32_t n_closed;
-    uint32_t is_duplex;
-    struct fmi_party_shm ends[2];
-    struct fmi_line_shm lines[]; /* [k]: end k receives from it */
-};
-static_assert(sizeof(struct fmi_pipe_shm) == 192, "pipe: layout");
-static_assert(offsetof(struct fmi_pipe_shm, ends) == 64, "pipe: layout");
+#define FMI_CONN_LIVE   UINT64_C(0x4c4e4e4f43494d46) /* "FMICONNL": an end of a pipe */
+#define FMI_CONN_SOCKET UINT64_C(0x534e4e4f43494d46) /* "FMICONNS": a socket */
+#define FMI_CONN_CLOSED UINT64_C(0x434e4e4f43494d46) /* "FMICONNC": either */
 
 /*
+ * An end of a pipe; of a socket only the mark.
+ *
  *      0:  | mark |              creator, closer
- *      8:  | pipe | end |        creator
+ *      8:  | pipe | other |      creator
+ *     24:  | end |               creator
  *     64:  end
  */
 struct fm_conn {

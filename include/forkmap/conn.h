@@ -4,11 +4,11 @@
 
 /**
  * @file conn.h
- * Pipes: whole messages between two processes.
+ * Connections: whole messages between two processes.
  */
 /**
  * @defgroup fm_conns Pipes
- * Whole messages between two processes of the family.
+ * Whole messages between two processes of the family, by a pipe; between any two, by a socket.
  *
  * A pipe has two ends, each an fm_conn in the shared heap: its pointer means the same in every process, whenever either was made, and can itself be
  * sent through another pipe. A message is copied into shared memory and out of it; while nobody sleeps, no system call is made.
@@ -20,6 +20,19 @@
  * **When an end is gone.** When it is closed, or when the process that it belongs to has died. Whoever then waits at the other end gets FM_ECLOSED, after
  * the last message. An end whose process died is there again as soon as another process uses it. A process that dies in the middle of a call loses at most the message of that call, and
  * leaves the pipe whole.
+ *
+ * **Sockets.** fm_listener_accept() and fm_connect() (listener.h) give an fm_conn that is a socket. All functions here take it, with these differences:
+ * - It is memory of the process that made it, not of the heap: its pointer means nothing to a process that was not forked from this one afterwards. A forked child has a copy, and the same
+ *   socket: whoever reads first gets the bytes, so only one of them uses it.
+ * - fm_conn_close() ends it for all who have it, if this process owns it: the one that made it, or the one named to fm_conn_give() here. In any other it closes this process's copy. The other side learns of an end when its owner
+ *   closes it, or when all who have it have closed it or died.
+ * - A message is whole, or is not there: of one whose sender dies in the middle nothing is delivered, and FM_ECLOSED comes in its place.
+ * - What one side sends may be taken by the kernel and never received, if the other side dies.
+ * - When the timeout of fm_conn_send_timed() is over in the middle of a message, it goes on as long as the other side takes something every 5 s, or every `timeout` if that is longer; if not, FM_ECLOSED, and the connection is
+ *   of no use any more. When that of fm_conn_recv_timed() is, what has come is kept, and the next call goes on from there.
+ * - fm_conn_poll(), and its descriptor, tell of the beginning of a message, whose rest may be on its way.
+ * - FM_EFORMAT, from receiving: what came is no message, or is longer than `max_frame` allows. The connection is at its end.
+ * - A machine that is gone (TCP) is noticed after two minutes: FM_ECLOSED.
  * @{
  */
 
@@ -67,7 +80,7 @@ FM_API FM_NODISCARD int fm_conn_send(fm_conn *c, const void *data, size_t bytes)
  * @param bytes    [bytes]
  * @param timeout  [ns]; FM_FOREVER, FM_NOWAIT
  * @return as fm_conn_send(); `-ETIMEDOUT` the pipe is full, or another thread uses this end
- * State after an error: nothing was sent.
+ * State after an error: nothing was sent; for a socket, FM_ECLOSED: perhaps a part that the other side drops.
  * Blocks / thread-safety: as fm_conn_send(), up to `timeout`; what copies is not interrupted.
  */
 FM_API FM_NODISCARD int fm_conn_send_timed(fm_conn *c, const void *data, size_t bytes,
@@ -95,7 +108,8 @@ FM_API FM_NODISCARD int fm_conn_send_part(fm_conn *c, const void *data, size_t o
  * @param cap    [bytes] room in `buf`
  * @param bytes  gets its size [bytes], also with FM_ETOOLONG, else 0; may be NULL
  * @return 0; FM_ETOOLONG it is longer than cap; FM_ECLOSED no message is left, and the other end is gone; `-EBADF` this end is closed, or only sends;
- *         `-EAGAIN` too many threads; `-EINVAL` NULL; FM_ECORRUPT no connection, or a pipe that was written over
+ *         `-EAGAIN` too many threads; `-EINVAL` NULL; FM_ECORRUPT no connection, or a pipe that was written over;
+ *         FM_EFORMAT, `-ENOMEM` a socket: as above; what has come cannot be kept
  * State after an error: nothing was received; a message that was too long is the next one still.
  * Blocks / thread-safety: until there is a message, or the other end is gone; while another thread receives at this end. Not ended by signals. Any process and
  *   thread. An end that another process was to use and has never used still belongs to this one: see fm_conn_give().
@@ -146,7 +160,7 @@ FM_API int fm_conn_poll(fm_conn *c, int64_t timeout);
 /**
  * A descriptor for poll(2), epoll(7), select(2): readable while fm_conn_poll() would say 1. It is this process's, and is closed by fm_conn_close() in it.
  * @param c  an end that receives
- * @return a descriptor >= 0 (of epoll; not to be read, written or closed); `-EMFILE`, `-ENFILE`, `-ENOMEM`; `-ENOSYS` /proc is not mounted; else as fm_conn_recv()
+ * @return a descriptor >= 0 (of epoll, or the socket; not to be read, written or closed); `-EMFILE`, `-ENFILE`, `-ENOMEM`; `-ENOSYS` /proc is not mounted; else as fm_conn_recv()
  * State after an error: nothing changed.
  * Undefined: to wait on it in a forked child, which asks for its own.
  * Blocks / thread-safety: while another thread receives at this end; any thread. As long as it has not been asked for, messages cost no system call.
@@ -157,7 +171,7 @@ FM_API int fm_conn_poll(fm_conn *c, int64_t timeout);
 FM_API int fm_conn_fileno(fm_conn *c);
 
 /**
- * Says whose an end is before he has used it: if that process dies without ever having used it, or is dead, the end is gone.
+ * Says whose an end is before he has used it: if that process dies without ever having used it, or is dead, the end is gone. Of a socket: whose fm_conn_close() ends it for all; for what this process calls.
  * @param c    an end
  * @param pid  a process of the family, as fm_process_pid()
  * @return 0; `-EINVAL` NULL, pid <= 0; `-EBADF` it is closed; `-EAGAIN` too many threads; FM_ECORRUPT no connection
@@ -168,11 +182,11 @@ FM_API int fm_conn_fileno(fm_conn *c);
 FM_API FM_NODISCARD int fm_conn_give(fm_conn *c, int pid);
 
 /**
- * Closes an end, for all processes. Whoever waits at the other end gets FM_ECLOSED, once nothing is left to receive; whoever waits at this one `-EBADF`.
+ * Closes an end, for all processes; of a socket see above. Whoever waits at the other end gets FM_ECLOSED, once nothing is left to receive; whoever waits at this one `-EBADF`.
  * @param c  an end; NULL is ignored
  * @return 0; `-EBADF` it is closed; FM_ECORRUPT, `-EINVAL` no connection
  * State after an error: as it was.
- * Undefined: any call on either end after both were closed.
+ * Undefined: any call on either end after both were closed; on a socket after it was closed, or while another thread uses it.
  * Blocks / thread-safety: the second close waits until who is inside a call on the pipe has left, and frees the memory; else never. Any process and thread.
  * Source: multiprocessing.connection.Connection.close.
  */

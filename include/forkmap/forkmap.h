@@ -6,6 +6,7 @@
 
 #include <forkmap/array.h>
 #include <forkmap/conn.h>
+#include <forkmap/listener.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
 #include <forkmap/pool.h>

@@ -29,5 +29,5 @@ done <internal >clash.c
 read -ra flags <<<"${FLAGS:-}"
 "$CC" -std=gnu11 -O1 "${flags[@]}" -fno-builtin -w -c clash.c
 "$CC" -std=c11 "${flags[@]}" "-I$PREFIX/include" "$here/program.c" clash.o -o program "-L$lib" -l:libforkmap.a \
-    -lhwloc -pthread -ldl -lm
+    -lhwloc -lnettle -pthread -ldl -lm
 ./program

@@ -60,7 +60,7 @@ plainly() {
     fi
     if [ "$1" = static ]; then
         mapfile -t libs < <(archives "${libs[@]}")
-        libs+=(-lhwloc -pthread -ldl)
+        libs+=(-lhwloc -lnettle -pthread -ldl)
     fi
     "$compiler" "${strict[@]}" "${flags[@]}" "-I$PREFIX/include" "${before[@]}" "$source" -o program "-L$lib" \
         "${libs[@]}" -lm

@@ -43,7 +43,7 @@ refused "version: ${VERSION}" "1.0 REQUIRED"
 export PKG_CONFIG_LIBDIR=/nonexistent # no hwloc there
 unset PKG_CONFIG_PATH
 configure "0.2 REQUIRED COMPONENTS shared" || fail "the shared library needs no hwloc: $(cat said)"
-refused "needs hwloc >= 2.5" "0.2 REQUIRED COMPONENTS static"
+refused "needs hwloc >= 2.5 and nettle" "0.2 REQUIRED COMPONENTS static"
 unset PKG_CONFIG_LIBDIR
 
 rm -f "$package"/forkmapFortran*.cmake
