@@ -6,9 +6,12 @@
 
 #include <forkmap/array.h>
 #include <forkmap/conn.h>
+#include <forkmap/dict.h>
+#include <forkmap/list.h>
 #include <forkmap/listener.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
+#include <forkmap/namespace.h>
 #include <forkmap/pool.h>
 #include <forkmap/process.h>
 #include <forkmap/queue.h>
@@ -17,10 +20,11 @@
 #include <forkmap/result.h>
 #include <forkmap/shlist.h>
 #include <forkmap/shm.h>
+#include <forkmap/snapshot.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
-#include <forkmap/value.h>
 #include <forkmap/sync.h>
+#include <forkmap/value.h>
 
 #define FM_VERSION "0.2.0" /**< of these headers */
 
