@@ -209,7 +209,7 @@ static int explain(int rc)
 static int say_hello(struct link *l, int wants_heap, int64_t deadline_ns, int *verdict,
                      char *reason, size_t reason_bytes)
 {
-    struct hello hello;
+    struct hello hello = {0};
     struct fmi_request reply = {0};
     void *bytes;
     prepare_hello(&hello, wants_heap);

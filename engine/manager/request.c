@@ -105,9 +105,10 @@ int fmi_request_encode(const struct fmi_request *r, uint64_t limit, void **out, 
             return fmi_error(FM_ETOOLONG, "more bytes than can be counted");
     if (all > limit)
         return fmi_error(FM_ETOOLONG, "%zu bytes; %" PRIu64 " may be sent (max_frame)", all, limit);
-    uint8_t *bytes = malloc(all), *at = bytes + FMI_REQUEST_HEADER_BYTES;
+    uint8_t *bytes = malloc(all);
     if (bytes == NULL)
         return fmi_error(-ENOMEM, "no memory for a message of %zu bytes", all);
+    uint8_t *at = bytes + FMI_REQUEST_HEADER_BYTES;
     memset(bytes, 0, FMI_REQUEST_HEADER_BYTES);
     bytes[0] = FMI_REQUEST_VERSION;
     bytes[1] = (uint8_t)r->op;
