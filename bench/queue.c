@@ -10,9 +10,10 @@
  *            says more than ns. It has no target.
  * Unit       ns of wall time per message, from the start of the writers to the end of the last reader; of a round trip, ns per trip.
  * Method     Every engine is a process of its own, which forks writers and readers for each sample; samples alternate, and only
- *            one engine is not stopped at any time. Nothing is bound but "line". forkmap's and Boost's queues hold 1,024 messages, 4 if they are
+ *            one engine is not stopped at any time. Writers and readers are bound to the cores in turn (Python's are not). forkmap's and Boost's queues hold 1,024 messages, 4 if they are
  *            longer than 4 KiB. A sample takes some 50 ms.
- *            A trip is "hot" if it follows the last one at once, "blocked" if the one who asks sleeps for 200 us before.
+ *            A trip is "hot" if it follows the last one at once, "blocked" if the one who asks sleeps for 200 us before. Its two processes are
+ *            bound to a core each; "free" ones go where the kernel puts them, which for a pipe is one core for both.
  * Cases      1:1, 1:2, 2:2 writers and readers; 8 B, 64 B, 4 KiB, 1 MiB, 16 MiB; 1:1 of 4 MiB.
  *            Messages over 4 KiB go by neither message queue nor socket, and by a pipe only if there is one reader.
  * Warm-up    2 rounds thrown away; 100 trips in each sample of trips.
@@ -41,6 +42,7 @@ static const struct bench_peer peers[N_PEERS] = {
     [MP] = {"mp.Queue", BENCH_PYTHON, "mp_queue.py"},
 };
 
+enum { IN_QUICK = 1, IS_FREE = 2 /* its processes are not bound */ };
 static const struct queue_case {
     const char *name;
     int writers, readers; /* 0: trips */
@@ -48,11 +50,11 @@ static const struct queue_case {
     /* How many: by put and get, and of floors; by loan; of Boost; of others. */
     int64_t n, n_loan, n_boost, n_slow;
     int64_t gap_ns;
-    int in_quick;
+    int flags;
 } cases[] = {
-    {"1:1-8B", 1, 1, 8, 400000, 40000, 100000, 6000, 0, 1},
+    {"1:1-8B", 1, 1, 8, 400000, 40000, 100000, 6000, 0, IN_QUICK},
     {"1:2-8B", 1, 2, 8, 400000, 40000, 100000, 6000, 0, 0},
-    {"2:2-8B", 2, 2, 8, 400000, 40000, 100000, 6000, 0, 1},
+    {"2:2-8B", 2, 2, 8, 400000, 40000, 100000, 6000, 0, IN_QUICK},
     {"1:1-64B", 1, 1, 64, 200000, 40000, 100000, 6000, 0, 0},
     {"1:2-64B", 1, 2, 64, 200000, 40000, 100000, 6000, 0, 0},
     {"2:2-64B", 2, 2, 64, 200000, 40000, 100000, 6000, 0, 0},
@@ -62,12 +64,13 @@ static const struct queue_case {
     {"1:1-1MiB", 1, 1, 1 << 20, 100, 10000, 40, 20, 0, 0},
     {"1:2-1MiB", 1, 2, 1 << 20, 100, 10000, 40, 20, 0, 0},
     {"2:2-1MiB", 2, 2, 1 << 20, 100, 10000, 40, 20, 0, 0},
-    {"1:1-4MiB", 1, 1, 4 << 20, 40, 10000, 20, 8, 0, 1},
+    {"1:1-4MiB", 1, 1, 4 << 20, 40, 10000, 20, 8, 0, IN_QUICK},
     {"1:1-16MiB", 1, 1, 16 << 20, 4, 10000, 4, 2, 0, 0},
     {"1:2-16MiB", 1, 2, 16 << 20, 4, 10000, 4, 2, 0, 0},
     {"2:2-16MiB", 2, 2, 16 << 20, 4, 10000, 4, 2, 0, 0},
-    {"trip-hot", 0, 0, 8, 20000, 20000, 2000, 2000, 0, 1},
-    {"trip-blocked", 0, 0, 8, 100, 100, 100, 100, 200000, 1},
+    {"trip-hot", 0, 0, 8, 20000, 20000, 2000, 2000, 0, IN_QUICK},
+    {"trip-blocked", 0, 0, 8, 100, 100, 100, 100, 200000, IN_QUICK},
+    {"trip-blocked-free", 0, 0, 8, 100, 100, 100, 100, 200000, IN_QUICK | IS_FREE},
 };
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
 
@@ -100,8 +103,8 @@ static int write_command(const struct bench_run *r, const void *self, int peer,
         return 1;
     n = r->args.smoke ? (n + SMOKE_DIVISOR - 1) / SMOKE_DIVISOR * 2 : n;
     if (c->writers == 0)
-        snprintf(command, BENCH_LINE, "trip %" PRId64 " %" PRId64 " %" PRId64, c->bytes, n,
-                 c->gap_ns);
+        snprintf(command, BENCH_LINE, "trip %" PRId64 " %" PRId64 " %" PRId64 " %d", c->bytes, n,
+                 c->gap_ns, (c->flags & IS_FREE) == 0);
     else
         snprintf(command, BENCH_LINE, "run %d %d %" PRId64 " %" PRId64, c->writers, c->readers,
                  c->bytes, n);
@@ -122,6 +125,8 @@ static void judge(struct bench_run *r)
     bench_relate(b, "1:1-8B", peers[COPY].name, peers[LINE].name);
     bench_relate(b, "trip-hot", peers[COPY].name, peers[LINE].name);
     bench_relate(b, "trip-blocked", peers[COPY].name, peers[FUTEX].name);
+    bench_relate(b, "trip-blocked-free", peers[COPY].name, peers[PIPE].name);
+    bench_relate(b, "trip-blocked-free", peers[COPY].name, peers[FUTEX].name);
 }
 
 static json_t *describe_case(const struct queue_case *c)
@@ -136,7 +141,7 @@ static int measure(struct bench_run *r)
     int code = bench_run_start(r, (const char *const[]){NULL});
     for (size_t i = 0; code == 0 && i < N_CASES; i++) {
         const struct queue_case *c = &cases[i];
-        if (!bench_wants(&r->args, c->name, c->in_quick, c->in_quick))
+        if (!bench_wants(&r->args, c->name, c->flags & IN_QUICK, c->flags & IN_QUICK))
             continue;
         code = bench_run_case(r, c->name, "ns", write_command, c, describe_case(c));
     }

@@ -5,7 +5,8 @@
 /*
  * The engines of the queue benchmark, each in a process of its own, which forks those that write and read. Commands:
  *   run WRITERS READERS BYTES N   answers the time per message [ns] of N messages, from the first put to the last get
- *   trip BYTES N GAP_NS           answers the time of a round trip [ns]: one process asks, after a sleep of GAP_NS each time, another answers
+ *   trip BYTES N GAP_NS BOUND     answers the time of a round trip [ns]: one process asks, after a sleep of GAP_NS each time, another answers; bound
+ *                                 to a core each, or (0) not
  */
 
 #include <stddef.h>

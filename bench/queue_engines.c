@@ -4,6 +4,7 @@
 
 #include "bench_clock.h"
 #include "engine.h"
+#include "facts.h"
 
 #include <forkmap/forkmap.h>
 
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,7 +202,27 @@ static const struct way ways[] = {
 struct session {
     const struct way *way;
     _Atomic int *ready; /* shared: those who wait for the start; the start is -1 */
+    cpu_set_t all;
+    int n_cpus, cpus[2 * MOST_PARTIES];
 };
+
+/* One place per core, in turn. */
+static int find_places(struct session *s)
+{
+    fm_place places[2 * MOST_PARTIES];
+    sched_getaffinity(0, sizeof s->all, &s->all);
+    s->n_cpus = fm_places(places, 2 * MOST_PARTIES, FM_PIN_CORE, NULL);
+    if (s->n_cpus > 2 * MOST_PARTIES)
+        s->n_cpus = 2 * MOST_PARTIES;
+    for (int i = 0; i < s->n_cpus; i++)
+        s->cpus[i] = places[i].cpu;
+    return s->n_cpus > 0;
+}
+
+static void bind_party(const struct session *s, int party)
+{
+    bench_pin(s->cpus[party % s->n_cpus]);
+}
 
 static void wait_for_start(struct session *s)
 {
@@ -241,8 +263,10 @@ static int64_t time_run(struct session *s, const int n_of[2], size_t bytes, int6
     for (int i = 0; i < n_parties; i++) {
         int is_writer = i < n_of[0];
         pids[i] = fork();
-        if (pids[i] == 0)
+        if (pids[i] == 0) {
+            bind_party(s, i);
             run_party(s, &c, is_writer, bytes, n / n_of[!is_writer]);
+        }
     }
     while (atomic_load(s->ready) < n_parties)
         usleep(100);
@@ -266,39 +290,57 @@ static void answer_trips(struct session *s, struct channel ways_out[2], size_t b
     _exit(code == 0 ? 0 : 1);
 }
 
+static int ask_once(struct session *s, struct channel c[2], size_t bytes, char *buf)
+{
+    int code = s->way->put(&c[0], buf, bytes);
+    return code == 0 ? s->way->get(&c[1], buf, bytes) : code;
+}
+
+/* The clock is read around each trip only if there are gaps between them. */
 static int64_t ask_trips(struct session *s, struct channel c[2], size_t bytes, int64_t n,
                          int64_t gap_ns)
 {
     char *buf = calloc(1, bytes + 1);
-    struct timespec gap = {0, (long)gap_ns};
-    int64_t ns = 0;
+    int64_t ns = 0, begin_ns = 0;
     int code = buf == NULL ? -ENOMEM : 0;
     for (int64_t i = -WARM_TRIPS; code == 0 && i < n; i++) {
         if (gap_ns > 0)
-            nanosleep(&gap, NULL);
-        int64_t begin_ns = bench_now_ns();
-        code = s->way->put(&c[0], buf, bytes);
-        if (code == 0)
-            code = s->way->get(&c[1], buf, bytes);
-        ns += i < 0 ? 0 : bench_now_ns() - begin_ns;
+            bench_sleep_ns(gap_ns);
+        if (gap_ns > 0 || i == 0)
+            begin_ns = bench_now_ns();
+        code = ask_once(s, c, bytes, buf);
+        if (i >= 0 && (gap_ns > 0 || i == n - 1))
+            ns += bench_now_ns() - begin_ns;
     }
     free(buf);
     return code == 0 ? ns : code;
 }
 
-static int64_t time_trips(struct session *s, size_t bytes, int64_t n, int64_t gap_ns)
+struct trips {
+    size_t bytes;
+    int64_t n, gap_ns;
+    int are_bound;
+};
+
+static int64_t time_trips(struct session *s, const struct trips *t)
 {
     struct channel c[2] = {{.fds = {-1, -1}}, {.fds = {-1, -1}}};
-    int code = s->way->open(&c[0], bytes);
+    int code = s->way->open(&c[0], t->bytes);
     if (code == 0)
-        code = s->way->open(&c[1], bytes);
+        code = s->way->open(&c[1], t->bytes);
     if (code != 0)
         return code;
     pid_t pid = fork();
-    if (pid == 0)
-        answer_trips(s, c, bytes, n + WARM_TRIPS);
-    int64_t ns = ask_trips(s, c, bytes, n, gap_ns);
+    if (pid == 0) {
+        if (t->are_bound)
+            bind_party(s, 1);
+        answer_trips(s, c, t->bytes, t->n + WARM_TRIPS);
+    }
+    if (t->are_bound)
+        bind_party(s, 0);
+    int64_t ns = ask_trips(s, c, t->bytes, t->n, t->gap_ns);
     code = wait_for_all(&pid, 1);
+    sched_setaffinity(0, sizeof s->all, &s->all);
     s->way->close(&c[0]);
     s->way->close(&c[1]);
     return code == 0 ? ns : code;
@@ -307,14 +349,17 @@ static int64_t time_trips(struct session *s, size_t bytes, int64_t n, int64_t ga
 static int answer_command(void *self, const char *command, char answer[BENCH_LINE])
 {
     struct session *s = self;
+    struct trips t;
     int n_of[2];
     size_t bytes;
-    int64_t n, gap_ns, ns;
+    int64_t n, ns;
     if (sscanf(command, "run %d %d %zu %" SCNd64, &n_of[0], &n_of[1], &bytes, &n) == 4 &&
         n_of[0] > 0 && n_of[0] <= MOST_PARTIES && n_of[1] > 0 && n_of[1] <= MOST_PARTIES)
         ns = time_run(s, n_of, bytes, n);
-    else if (sscanf(command, "trip %zu %" SCNd64 " %" SCNd64, &bytes, &n, &gap_ns) == 3)
-        ns = time_trips(s, bytes, n, gap_ns);
+    else if (sscanf(command, "trip %zu %" SCNd64 " %" SCNd64 " %d", &t.bytes, &t.n, &t.gap_ns,
+                    &t.are_bound) == 4 &&
+             (n = t.n) > 0)
+        ns = time_trips(s, &t);
     else
         return -EINVAL;
     if (ns < 0)
@@ -337,7 +382,7 @@ int bench_queue_engine(const char *kind, char *const args[])
         mmap(NULL, sizeof(*s.ready), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s.way == NULL && strcmp(kind, "boost-mq") == 0)
         return bench_engine_missing("not built in: no C++ compiler, or no libboost-dev");
-    if (s.way == NULL || s.ready == MAP_FAILED)
+    if (s.way == NULL || s.ready == MAP_FAILED || !find_places(&s))
         return 1;
     struct channel c = {.fds = {-1, -1}};
     if (s.way->open(&c, 8) != 0)

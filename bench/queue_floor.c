@@ -4,7 +4,7 @@
  *
  *   line    two processes, bound to a core each, that spin on cache lines with plain loads and stores. A trip: a counter goes there in one line
  *           and back in another. A message of 8 bytes: a line of its own among 1,024, which the writer fills with a number and the reader empties.
- *   futex   two processes that sleep and wake each other by bare futex calls, not bound, as the engines beside it.
+ *   futex   two processes that sleep and wake each other by bare futex calls, bound or not, as the engines beside it.
  *
  * The cores of a virtual machine may be near each other in one minute and far in the next: a figure in ns is to be read beside these.
  */
@@ -21,6 +21,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -45,8 +46,18 @@ struct shared {
 struct floor {
     struct shared *shared;
     int cpus[2]; /* -1: not bound */
+    fm_place places[2];
+    cpu_set_t all;
     int sleeps;
 };
+
+static void bind_both(struct floor *f, int are_bound)
+{
+    for (int i = 0; i < 2; i++)
+        f->cpus[i] = are_bound ? f->places[i].cpu : -1;
+    sched_setaffinity(0, sizeof f->all, &f->all);
+    bench_pin(f->cpus[0]);
+}
 
 /* Until the word is `value`. */
 static void await(const struct floor *f, _Atomic uint32_t *word, uint32_t value)
@@ -147,12 +158,17 @@ static int answer_command(void *self, const char *command, char answer[BENCH_LIN
     struct floor *f = self;
     uint32_t n;
     int64_t gap_ns, ns;
-    if (sscanf(command, "run 1 1 8 %" SCNu32, &n) == 1 && n > 0 && !f->sleeps)
+    int are_bound;
+    if (sscanf(command, "run 1 1 8 %" SCNu32, &n) == 1 && n > 0 && !f->sleeps) {
+        bind_both(f, 1);
         ns = time_run(f, n);
-    else if (sscanf(command, "trip 8 %" SCNu32 " %" SCNd64, &n, &gap_ns) == 2 && n > 0)
+    } else if (sscanf(command, "trip 8 %" SCNu32 " %" SCNd64 " %d", &n, &gap_ns, &are_bound) == 3 &&
+               n > 0) {
+        bind_both(f, are_bound);
         ns = time_trips(f, n, gap_ns);
-    else
+    } else {
         return -EINVAL;
+    }
     if (ns < 0)
         snprintf(answer, BENCH_LINE, "error %s", fm_errname((int)ns));
     else
@@ -163,17 +179,11 @@ static int answer_command(void *self, const char *command, char answer[BENCH_LIN
 int bench_queue_floor(const char *kind)
 {
     struct floor f = {.cpus = {-1, -1}, .sleeps = strcmp(kind, "futex") == 0};
-    fm_place places[2];
     f.shared =
         mmap(NULL, sizeof *f.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (f.shared == MAP_FAILED)
+    if (f.shared == MAP_FAILED || sched_getaffinity(0, sizeof f.all, &f.all) != 0)
         return 1;
-    if (!f.sleeps) {
-        if (fm_places(places, 2, FM_PIN_CORE, NULL) < 2)
-            return bench_engine_missing("there is one core only");
-        for (int i = 0; i < 2; i++)
-            f.cpus[i] = places[i].cpu;
-        bench_pin(f.cpus[0]);
-    }
+    if (fm_places(f.places, 2, FM_PIN_CORE, NULL) < 2)
+        return bench_engine_missing("there is one core only");
     return bench_engine_serve(answer_command, &f);
 }

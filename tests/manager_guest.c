@@ -30,9 +30,9 @@ static ssize_t counted(long bytes)
     return bytes;
 }
 
-FM_API ssize_t recv(int fd, void *to, size_t bytes, int flags)
+FM_API ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
-    return counted(syscall(SYS_recvfrom, fd, to, bytes, flags, NULL, NULL));
+    return counted(syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL));
 }
 
 FM_API ssize_t sendmsg(int fd, const struct msghdr *message, int flags)

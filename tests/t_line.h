@@ -32,8 +32,8 @@ static inline struct fmi_line t_line(struct t_line *l)
 
 static inline void t_free_line(struct t_line *l)
 {
-    fmi_party_close(&l->writer);
-    fmi_party_close(&l->reader);
+    fmi_party_close(&l->writer, &l->line.bell);
+    fmi_party_close(&l->reader, NULL);
     fmi_line_rouse(&l->line);
     fmi_line_fini(&l->line);
     (void)fmi_heap_free(l);

@@ -111,6 +111,39 @@ static inline void t_expect_all_types(fm_manager *m)
     t_expect_call(m, "d", "add n -5", "-5");
     t_expect_call(m, "d", "add n", "-4");
 
+    t_make(m, "li", "list", "");
+    t_expect_call(m, "li", "append c", "");
+    t_expect_call(m, "li", "extend a b a", "");
+    t_expect_call(m, "li", "insert 0 z", "");
+    t_expect_call(m, "li", "slice", "z c a b a");
+    t_expect_call(m, "li", "slice 1 -1", "c a b");
+    t_expect_call(m, "li", "get -2", "b");
+    t_expect_refusal(m, "li", "get x", -EINVAL);
+    t_expect_call(m, "li", "index a", "2");
+    t_expect_refusal(m, "li", "index q", -ENOENT);
+    t_expect_call(m, "li", "count a", "2");
+    t_expect_call(m, "li", "contains q", "0");
+    t_expect_call(m, "li", "set 1 y", "");
+    t_expect_call(m, "li", "remove a", "");
+    t_expect_call(m, "li", "sort", "");
+    t_expect_call(m, "li", "slice", "a b y z");
+    t_expect_call(m, "li", "reverse", "");
+    t_expect_call(m, "li", "pop", "a");
+    t_expect_call(m, "li", "pop 0", "z");
+    t_expect_call(m, "li", "delete 0", "");
+    t_expect_call(m, "li", "len", "1");
+    t_expect_call(m, "li", "clear", "");
+    t_expect_call(m, "li", "len", "0");
+
+    t_make(m, "ns", "namespace", "");
+    t_expect_call(m, "ns", "set x 1", "");
+    t_expect_call(m, "ns", "set y 2", "");
+    t_expect_call(m, "ns", "get x", "1");
+    t_expect_call(m, "ns", "items", "x 1 y 2");
+    t_expect_call(m, "ns", "delete x", "");
+    t_expect_call(m, "ns", "contains x", "0");
+    t_expect_refusal(m, "ns", "get x", -ENOENT);
+
     t_make(m, "q", "queue", "2");
     t_expect_call(m, "q", "empty", "1");
     t_expect_call(m, "q", "put one", "");

@@ -334,6 +334,107 @@ static void kill_closer_at(const char *point, int must_pass)
     fm_array_destroy(array);
 }
 
+static void only_close(void *arg)
+{
+    struct shared *s = arg;
+    _exit(fm_conn_close(s->b) != 0);
+}
+
+/* Who closes an end that another process has used, and has not rung yet, is killed: this one hears of it in poll(2). */
+static void kill_stranger_at(const char *point, int must_pass)
+{
+    struct shared *s = new_shared();
+    char buf[4];
+    int fd = fm_conn_fileno(s->a);
+    assert_true(fd >= 0);
+    assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0);
+    arm(point, 1);
+    pid_t pid = t_start_child(only_close, s);
+    int rc = -ETIMEDOUT;
+    while (rc == -ETIMEDOUT && is_readable(fd, 5000))
+        rc = fm_conn_recv_timed(s->a, buf, 4, NULL, FM_NOWAIT);
+    t_expect(rc, FM_ECLOSED);
+    assert_int_equal(t_signal(bury(pid)), SIGKILL);
+    disarm(must_pass);
+    t_expect(fm_conn_close(s->a), 0);
+    (void)fm_conn_close(s->b); /* the memory may stay */
+    fm_array_destroy(array);
+}
+
+/* ---- a bell that changes hands ---- */
+
+struct handover {
+    fm_conn *a, *b;
+    _Atomic int step;
+};
+static struct handover *handover;
+
+static void hold_the_writer(const char *name)
+{
+    if (strcmp(name, "line.frame") == 0 && atomic_load(&handover->step) == 2) {
+        atomic_store(&handover->step, 3);
+        while (atomic_load(&handover->step) != 4)
+            usleep(200);
+    }
+}
+
+static void open_first(void *arg)
+{
+    struct handover *h = arg;
+    char buf[4];
+    int rc = fm_conn_recv_timed(h->a, buf, 4, NULL, LOST_NS);
+    atomic_store(&h->step, rc == 0 && fm_conn_fileno(h->a) >= 0 ? 2 : -1);
+    while (atomic_load(&h->step) != 5)
+        usleep(200);
+    _exit(0);
+}
+
+static void send_slowly(void *arg)
+{
+    struct handover *h = arg;
+    fmi_fault_hook(hold_the_writer);
+    int rc = fm_conn_send(h->b, "soon", 4); /* the end is its own from now on */
+    while (atomic_load(&h->step) != 2)
+        usleep(200);
+    rc = rc == 0 ? fm_conn_send(h->b, "late", 4) : rc;
+    while (atomic_load(&h->step) != 5) /* its end would be news, too */
+        usleep(200);
+    _exit(rc != 0);
+}
+
+static void await_step(const struct handover *h, int step)
+{
+    for (int64_t end_ns = fmi_deadline_after(LOST_NS); atomic_load(&h->step) != step;) {
+        assert_true(fmi_now_ns() < end_ns);
+        usleep(200);
+    }
+}
+
+/* The writer has opened the first reader's bell for a message that is not there yet, and the bell becomes this process's. */
+static void test_pipe_descriptor_opened_while_a_message_is_written_is_told_of_it(void **state)
+{
+    (void)state;
+    array = t_vector(FM_U8, sizeof(struct handover));
+    struct handover *h = handover = fm_array_data(array);
+    char buf[4];
+    t_expect(fm_pipe(&h->a, &h->b, 0), 0);
+    pid_t first = t_start_child(open_first, h);
+    pid_t writer = t_start_child(send_slowly, h);
+    await_step(h, 3);
+    int fd = fm_conn_fileno(h->a);
+    assert_true(fd >= 0 && !is_readable(fd, 0));
+    atomic_store(&h->step, 4);
+    int is_told = is_readable(fd, 5000);
+    int rc = is_told ? fm_conn_recv_timed(h->a, buf, 4, NULL, FM_NOWAIT) : -EIO;
+    atomic_store(&h->step, 5);
+    assert_int_equal(t_exit_code(bury(writer)), 0);
+    assert_int_equal(t_exit_code(bury(first)), 0);
+    t_expect(rc, 0);
+    t_expect(fm_conn_close(h->b), 0);
+    t_expect(fm_conn_close(h->a), 0);
+    fm_array_destroy(array);
+}
+
 #define KILL(who, name, point, must_pass)                                                          \
     static void test_pipe_##who##_killed_at_##name##_loses_at_most_its_own_message(void **state)   \
     {                                                                                              \
@@ -347,6 +448,11 @@ static void kill_closer_at(const char *point, int must_pass)
         kill_two(point, party);                                                                    \
     }
 #else
+static void test_pipe_descriptor_opened_while_a_message_is_written_is_told_of_it(void **state)
+{
+    (void)state;
+    t_skip("a build with FORKMAP_FAULTS");
+}
 #define KILL_TWO(who, point, party)                                                                \
     static void test_pipe_##who##_killed_as_it_repairs_leaves_that_to_the_next(void **state)       \
     {                                                                                              \
@@ -393,6 +499,9 @@ KILL(closer, close, "conn.close", 1)
 KILL(closer, mark, "conn.mark", 1)
 KILL(closer, party, "conn.party", 1)
 KILL(closer, count, "conn.count", 1)
+KILL(stranger, closed, "party.closed", 1)
+KILL(stranger, party, "conn.party", 1)
+KILL(ringer, enter, "party.enter", 1)
 
 KILL_TWO(writer, "line.filled", write_messages)
 KILL_TWO(reader, "line.taken", read_in_process)
@@ -467,7 +576,11 @@ static void test_pipe_300_writers_killed_at_any_moment_are_each_told_to_who_poll
     end_shared(s);
 }
 
-T_MAIN(T_TEST(test_pipe_writer_killed_at_party_coming_loses_at_most_its_own_message),
+T_MAIN(T_TEST(test_pipe_stranger_killed_at_closed_loses_at_most_its_own_message),
+       T_TEST(test_pipe_stranger_killed_at_party_loses_at_most_its_own_message),
+       T_TEST(test_pipe_ringer_killed_at_enter_loses_at_most_its_own_message),
+       T_TEST(test_pipe_descriptor_opened_while_a_message_is_written_is_told_of_it),
+       T_TEST(test_pipe_writer_killed_at_party_coming_loses_at_most_its_own_message),
        T_TEST(test_pipe_writer_killed_at_party_process_loses_at_most_its_own_message),
        T_TEST(test_pipe_writer_killed_at_party_user_loses_at_most_its_own_message),
        T_TEST(test_pipe_writer_killed_at_frame_loses_at_most_its_own_message),

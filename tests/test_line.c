@@ -142,8 +142,8 @@ static void test_line_whose_writer_is_closed_ends_after_the_last_message(void **
     struct t_line *l = new_line();
     send_one(l, 5, 1);
     send_one(l, LONG, 2);
-    assert_int_equal(fmi_party_close(&l->writer), 1);
-    assert_int_equal(fmi_party_close(&l->writer), 0);
+    assert_int_equal(fmi_party_close(&l->writer, &l->line.bell), 1);
+    assert_int_equal(fmi_party_close(&l->writer, &l->line.bell), 0);
     fmi_line_rouse(&l->line);
     expect_next(l, 5, 1);
     expect_next(l, LONG, 2);
@@ -156,7 +156,7 @@ static void test_line_whose_reader_is_closed_takes_nothing(void **state)
 {
     (void)state;
     struct t_line *l = new_line();
-    fmi_party_close(&l->reader);
+    fmi_party_close(&l->reader, NULL);
     assert_int_equal(t_send(l, message, 1, FM_FOREVER), FM_ECLOSED);
     assert_int_equal(t_recv(l, buffer, 9, &(size_t){0}, FM_FOREVER), -EBADF);
     t_free_line(l);
@@ -319,7 +319,7 @@ static void test_line_wakes_a_reader_that_sleeps_when_the_writer_closes(void **s
     void *rc;
     assert_int_equal(pthread_create(&thread, NULL, recv_until_it_ends, l), 0);
     usleep(3000); /* mostly it sleeps by now */
-    fmi_party_close(&l->writer);
+    fmi_party_close(&l->writer, &l->line.bell);
     fmi_line_rouse(&l->line);
     pthread_join(thread, &rc);
     assert_int_equal((intptr_t)rc, FM_ECLOSED);
@@ -334,7 +334,7 @@ static void test_line_wakes_a_reader_that_sleeps_when_its_own_end_closes(void **
     void *rc;
     assert_int_equal(pthread_create(&thread, NULL, recv_until_it_ends, l), 0);
     usleep(3000);
-    fmi_party_close(&l->reader);
+    fmi_party_close(&l->reader, NULL);
     fmi_line_rouse(&l->line);
     pthread_join(thread, &rc);
     assert_int_equal((intptr_t)rc, -EBADF);

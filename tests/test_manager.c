@@ -143,7 +143,7 @@ static void test_manager_handle_is_good_in_every_process_of_the_family(void **st
 static int shut_down(void *arg)
 {
     fm_manager *m;
-    memcpy(&m, arg, sizeof m);
+    memcpy(&m, arg, sizeof(void *));
     return fm_manager_shutdown(m) != 0;
 }
 
@@ -157,7 +157,7 @@ static void test_manager_is_shut_down_by_any_process(void **state)
     snprintf(address, sizeof address, "%s", fm_manager_address(m));
     assert_int_equal(stat(address, &status), 0);
     t_make(m, "d", "dict", "");
-    assert_int_equal(t_end(t_run(FM_FORK, shut_down, &m, sizeof m)), 0);
+    assert_int_equal(t_end(t_run(FM_FORK, shut_down, &m, sizeof(void *))), 0);
     assert_int_equal(stat(address, &status), -1);
     t_expect(fm_manager_get(m, "d", &none), FM_ECLOSED);
     t_expect(fm_manager_create(m, "e", "dict", NULL, 0, FM_FOREVER), FM_ECLOSED);
@@ -200,7 +200,7 @@ static int tally_fail(void *object, const fm_bytes *args, int n_args, fm_reply *
 
 static void test_manager_runs_methods_of_ones_own_in_its_server(void **state)
 {
-    (void)state;
+    assert_int_equal(fm_get_start_method(), t_method(state)); /* by which the server starts */
     fm_manager *m = t_manager(NULL);
     const fm_method methods[] = {{"add", tally_add}, {"where", tally_where}, {"fail", tally_fail}};
     struct t_tally *t;
@@ -247,5 +247,5 @@ T_MAIN(T_TEST(test_manager_has_every_type_by_call),
        T_TEST(test_manager_refuses_options_out_of_range),
        T_EACH_METHOD(test_manager_handle_is_good_in_every_process_of_the_family),
        T_TEST(test_manager_is_shut_down_by_any_process),
-       T_TEST(test_manager_runs_methods_of_ones_own_in_its_server),
+       T_EACH_METHOD(test_manager_runs_methods_of_ones_own_in_its_server),
        T_TEST(test_manager_that_is_left_open_ends_with_its_program))

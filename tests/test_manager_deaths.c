@@ -154,7 +154,46 @@ static void test_manager_server_killed_as_it_ends_lets_the_starter_finish(void *
     t_expect(fm_manager_close(m), 0);
 }
 
-T_MAIN(T_TEST(test_manager_creator_killed_before_the_name_leaves_the_name_free),
+/* ---- whoever dies, whenever --------------------------------------------------------------------------------- */
+
+static void make_and_delete_for_ever(void *m)
+{
+    for (unsigned i = 0;; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i % 5);
+        int rc = i % 2 == 0 ? fm_manager_create(m, name, "dict", NULL, 0, FM_FOREVER)
+                            : fm_manager_delete(m, name);
+        if (rc != 0 && rc != -EEXIST && rc != -ENOENT)
+            _exit(1);
+    }
+}
+
+static void test_manager_makers_killed_at_any_moment_block_nobody(void **state)
+{
+    (void)state;
+    fm_manager *m = t_manager(NULL);
+    for (int i = 0; i < 60; i++) {
+        pid_t a = t_start_child(make_and_delete_for_ever, m),
+              b = t_start_child(make_and_delete_for_ever, m);
+        usleep((useconds_t)(500 + 137 * i));
+        kill(a, SIGKILL);
+        assert_int_equal(t_signal(t_wait_child(a)), SIGKILL);
+        kill(b, SIGKILL);
+        assert_int_equal(t_signal(t_wait_child(b)), SIGKILL);
+        fm_snapshot *s;
+        t_expect(fm_manager_list(m, &s), 0);
+        assert_in_range(s->n, 0, 5);
+        for (int64_t k = 0; k < s->n; k++)
+            t_expect(fm_manager_delete(m, s->keys[k].data), 0);
+        fm_snapshot_free(s);
+    }
+    t_make(m, "own", "dict", "");
+    t_expect_call(m, "own", "len", "0");
+    t_expect(fm_manager_close(m), 0);
+}
+
+T_MAIN(T_TEST(test_manager_makers_killed_at_any_moment_block_nobody),
+       T_TEST(test_manager_creator_killed_before_the_name_leaves_the_name_free),
        T_TEST(test_manager_creator_killed_with_the_guard_leaves_the_object),
        T_TEST(test_manager_deleter_killed_leaves_the_name_free),
        T_TEST(test_manager_server_killed_as_it_opens_is_broken),

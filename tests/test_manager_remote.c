@@ -245,7 +245,56 @@ static void test_manager_lock_of_a_client_that_disconnects_is_owner_dead(void **
     t_expect(fm_manager_close(m), 0);
 }
 
-T_MAIN(T_TEST(test_manager_has_every_type_over_tcp),
+static void *acquire_and_end(void *arg)
+{
+    struct waiter *w = arg;
+    w->rc = t_call(w->m, "l", "acquire", w->got, sizeof w->got);
+    return NULL;
+}
+
+static void test_manager_lock_of_a_clients_thread_that_ends_is_owner_dead(void **state)
+{
+    (void)state;
+    fm_manager *m = t_manager("localhost:0");
+    struct waiter w = {.m = t_client(fm_manager_address(m))};
+    pthread_t thread;
+    char got[8];
+    t_make(m, "l", "lock", "");
+    assert_int_equal(pthread_create(&thread, NULL, acquire_and_end, &w), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    t_expect(w.rc, 0);
+    t_expect(t_call(w.m, "l", "acquire", got, sizeof got), FM_EOWNERDEAD);
+    t_expect_call(w.m, "l", "release", "");
+    t_expect(fm_manager_close(w.m), 0);
+    t_expect(fm_manager_close(m), 0);
+}
+
+static void test_manager_object_that_is_deleted_lives_until_its_calls_are_over(void **state)
+{
+    (void)state;
+    fm_manager *m = t_manager("localhost:0");
+    struct waiter w = {.m = t_client(fm_manager_address(m))};
+    pthread_t thread;
+    fm_queue *q;
+    t_make(m, "q", "queue", "4");
+    t_expect(fm_manager_get(m, "q", (void **)&q), 0);
+    assert_int_equal(pthread_create(&thread, NULL, await_message, &w), 0);
+    usleep(150000); /* it waits */
+    t_expect(fm_manager_delete(m, "q"), 0);
+    t_expect_refusal(w.m, "q", "size", -ENOENT);
+    t_make(m, "q", "queue", "4");                        /* another one */
+    t_expect(fm_queue_put(q, "late", 4, FM_FOREVER), 0); /* the waiter has it still */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    t_expect(w.rc, 0);
+    assert_string_equal(w.got, "late");
+    t_expect_call(w.m, "q", "size", "0");
+    t_expect(fm_manager_close(w.m), 0);
+    t_expect(fm_manager_close(m), 0);
+}
+
+T_MAIN(T_TEST(test_manager_lock_of_a_clients_thread_that_ends_is_owner_dead),
+       T_TEST(test_manager_object_that_is_deleted_lives_until_its_calls_are_over),
+       T_TEST(test_manager_has_every_type_over_tcp),
        T_TEST(test_manager_has_every_type_by_a_path_without_mapping),
        T_TEST(test_manager_over_tcp_gives_no_pointers_and_says_why),
        T_TEST(test_manager_of_ones_own_family_is_here_by_its_path),

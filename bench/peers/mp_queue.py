@@ -3,6 +3,7 @@
 """CPython's multiprocessing.Queue as an engine of bench/queue: the commands are in bench/queue.h. Standard library only."""
 
 import multiprocessing
+import os
 import sys
 import time
 
@@ -37,15 +38,20 @@ def run(writers, readers, n_bytes, n):
     return (time.perf_counter_ns() - begin) / n
 
 
-def answer_trips(there, back, n):
+def answer_trips(there, back, n, cpus):
+    os.sched_setaffinity(0, cpus)
     for _ in range(n):
         back.put(there.get())
 
 
-def trip(n_bytes, n, gap_ns):
+def trip(n_bytes, n, gap_ns, are_bound):
     there, back = multiprocessing.Queue(), multiprocessing.Queue()
-    other = multiprocessing.Process(target=answer_trips, args=(there, back, n + WARM))
+    everywhere = os.sched_getaffinity(0)
+    cpus = sorted(everywhere)
+    own, others = ({cpus[0]}, {cpus[1 % len(cpus)]}) if are_bound else (everywhere, everywhere)
+    other = multiprocessing.Process(target=answer_trips, args=(there, back, n + WARM, others))
     other.start()
+    os.sched_setaffinity(0, own)
     message, total = b"\1" * n_bytes, 0
     for i in range(-WARM, n):
         if gap_ns:
@@ -56,6 +62,7 @@ def trip(n_bytes, n, gap_ns):
         if i >= 0:
             total += time.perf_counter_ns() - begin
     other.join()
+    os.sched_setaffinity(0, everywhere)
     return total / n
 
 

@@ -87,16 +87,37 @@ static void put_byte(int fd)
     (void)written; /* EAGAIN: there are 65,536 */
 }
 
+/* Since it was opened another may have made it his bell, and armed it. It is closed then, and -1. */
+static int check_pipe(const struct fmi_doorbell_shm *bell, int fd)
+{
+    struct stat st;
+    if (fd < 0 || (fstat(fd, &st) == 0 && is_its_pipe(bell, &st)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* r3. Who finds RINGING rings, too: the other may be dead, and his death no news to the owner. */
+static int begin_ring(struct fmi_doorbell_shm *bell, uint64_t *armed)
+{
+    uint64_t ringing = *armed | RINGING;
+    int is_mine = atomic_compare_exchange_strong(&bell->armed, armed, ringing);
+    is_mine = is_mine || *armed == ringing;
+    *armed = ringing;
+    return is_mine;
+}
+
 int fmi_doorbell_ring_by(struct fmi_doorbell_shm *bell, uint64_t armed, int fd)
 {
     int error = 0;
+    if (armed != 0)
+        fd = check_pipe(bell, fd);
     if (fd < 0 && armed != 0)
         fd = fmi_doorbell_reach(bell, &error);
     if (fd < 0)
         return error;
     FMI_FAULT("doorbell.ring");
-    if (armed != 0 && atomic_compare_exchange_strong(&bell->armed, &armed, armed | RINGING)) {
-        armed |= RINGING;
+    if (armed != 0 && begin_ring(bell, &armed)) {
         FMI_FAULT("doorbell.byte");
         put_byte(fd);
         FMI_FAULT("doorbell.rung");

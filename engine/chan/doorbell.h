@@ -14,12 +14,14 @@
  *       then armed = 0, a byte                   r4  a byte into the pipe
  *   o4  watch the process                        r5  RINGING -> 0, by CAS
  *   o5  sleep in poll(2)
+ * A ringer may have opened the pipe before r1; then he looks after r2 whether it is that of the record yet. (tests/model/doorbell.pml)
  *
  *   armed      | meaning                     | who moves it on                        | the process dies here
  *   0          | a byte is in the pipe, or   | owner: o2                              | -
  *              | nobody waits                |                                        |
  *   2n         | the pipe is empty           | ringer: r3; owner: o2, o3              | the owner: rings go nowhere
- *   2n + 1     | somebody is at r4           | he: r5; owner: o2, o3                  | the ringer: whoever is watched is dead, which the owner sees
+ *   2n + 1     | somebody is at r4           | he: r5; others: r5; owner: o2, o3      | the ringer: whoever is watched is dead, which the owner sees; or he had
+ *              |                             |                                        |   changed nothing yet, and who does rings, too
  *
  * INVARIANTS
  *   (1) A change that the owner missed at o3 wakes it: o2 comes before r2, so the ringer sees it armed.

@@ -177,12 +177,15 @@ static int take_new(fm_listener *l, fm_conn **c)
     for (int i = 0; i < AT_A_TIME; i++) {
         struct fmi_net_address peer;
         int fd = fmi_sys_net_accept(l->fd, &peer);
-        if ((fd == -EMFILE || fd == -ENFILE) && l->oldest != NULL) {
+        int is_full = fd == -EMFILE || fd == -ENFILE; /* which the kernel says before it looks */
+        if (is_full && fmi_sys_net_await(l->fd, 0, FMI_AT_ONCE) != 0)
+            return 0;
+        if (is_full && l->oldest != NULL) {
             say(l, l->oldest, "no descriptor was free, and it had shown no key");
             drop(l, l->oldest);
             continue;
         }
-        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
+        if (is_full || fd == -ENOMEM || fd == -ENOBUFS)
             return fmi_error(fd, "listener %s: accept: %s", l->text, fm_strerror(fd));
         if (fd < 0) /* none; or one that is gone already */
             return 0;

@@ -12,20 +12,33 @@
  *   GIVEN     | 0          | a process    | the same; mostly that process              | gone
  *   CLOSED    | -          | -            | nobody                                     | -
  *
- *   u1  coming  = own process       whoever changes BOUND
+ *   u0  lock `moving`               whoever changes BOUND, or closes
+ *   u1  coming  = own process
  *   u2  ring the other side's doorbell, if it is armed (doorbell.h)
  *   u3  process = own process
  *   u4  user    = own thread
- *   DIES HERE  after u1   as before: the end still belongs to the process before
+ *   u5  to close: state, and the other side's doorbell once more
+ *   u6  unlock `moving`
+ *   DIES HERE  after u0   the next gets the lock, and begins with u1
+ *              after u1   as before: the end still belongs to the process before
  *              after u2   the same; the other side has woken for nothing
  *              after u3   the thread is that of the process before: gone once both are dead
- * So whoever sleeps in poll(2) watches `coming` while that lives: he has heard of it at u2, or had not armed his doorbell yet.
+ *              after u5   closed; the one who sleeps in poll(2) watches this process
+ * So whoever sleeps in poll(2) watches `coming` while that lives: he has heard of it at u2, or had not armed his doorbell yet. One at a time moves an end: of two at once,
+ * one could be the last in `coming`, which is watched, and the other in `process` and `user`, whose death counts. Who closes moves the end to itself, or he
+ * could die after he has closed and before he has rung, and nobody would tell. (tests/model/doorbell.pml)
+ *
+ * LIMIT  Two processes that use one end at the same time, one of them sending: if that is killed after the message is there (w5 of line.h) and before it has rung, the one
+ * who sleeps in poll(2) hears of the message with the next ring.
  *
  * Layout, in bytes
  *      0:  | user | process | coming |    whoever uses the end, u1 .. u4
  *     24:  | state |                      FMI_PARTY_OPEN -> FMI_PARTY_CLOSED, by one CAS
+ *     32:  | moving |                     its holder
  *     64:  end
  */
+
+#include "lock.h"
 
 #include <assert.h>
 #include <stdalign.h>
@@ -42,10 +55,12 @@ struct fmi_party_shm {
     _Atomic uint64_t process;          /* { birth:42, pid:22 } */
     _Atomic uint64_t coming;           /* the same: who is about to use it */
     _Atomic uint32_t state;
+    struct fmi_lock_shm moving;
 };
 static_assert(sizeof(struct fmi_party_shm) == 64, "party: layout");
 static_assert(offsetof(struct fmi_party_shm, process) == 8, "party: layout");
 static_assert(offsetof(struct fmi_party_shm, state) == 24, "party: layout");
+static_assert(offsetof(struct fmi_party_shm, moving) == 32, "party: layout");
 
 /* Bound to this thread. 0; -EAGAIN: too many threads have an id. */
 int fmi_party_init(struct fmi_party_shm *party);
@@ -53,11 +68,11 @@ int fmi_party_init(struct fmi_party_shm *party);
 /* Before each use; `bell` is the other side's, or NULL. Nothing but a look where the same thread used it last. 0; -EAGAIN. */
 int fmi_party_use(struct fmi_party_shm *party, struct fmi_doorbell_shm *bell);
 
-/* From now on it is that process's, also if that is dead. 0; -EINVAL: no pid. */
+/* From now on it is that process's, also if that is dead. 0; -EINVAL: no pid; -EAGAIN. */
 int fmi_party_give(struct fmi_party_shm *party, int pid, struct fmi_doorbell_shm *bell);
 
-/* 1: by this call. 0: it was closed. */
-int fmi_party_close(struct fmi_party_shm *party);
+/* 1: by this call. 0: it was closed. `bell` is the other side's, or NULL. */
+int fmi_party_close(struct fmi_party_shm *party, struct fmi_doorbell_shm *bell);
 
 static inline int fmi_party_is_closed(const struct fmi_party_shm *party)
 {

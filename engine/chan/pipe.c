@@ -111,6 +111,13 @@ static void free_pipe(fm_conn *c, fm_conn *other, struct fmi_pipe_shm *pipe)
     (void)fmi_heap_free(c);
 }
 
+/* Whoever waits for what `end` sends, in poll(2). NULL: it does not send. */
+static struct fmi_doorbell_shm *bell_of_other(struct fmi_pipe_shm *pipe, uint32_t end)
+{
+    uint32_t other = 1 - end;
+    return other == 0 || pipe->is_duplex ? &pipe->lines[other].bell : NULL;
+}
+
 int fmi_pipe_close(fm_conn *c)
 {
     uint64_t live = FMI_CONN_LIVE;
@@ -123,7 +130,7 @@ int fmi_pipe_close(fm_conn *c)
     if (!atomic_compare_exchange_strong(&c->mark, &live, FMI_CONN_CLOSED))
         return fmi_error(-EBADF, "this end of the pipe is closed");
     FMI_FAULT("conn.mark");
-    (void)fmi_party_close(&pipe->ends[c->end]);
+    (void)fmi_party_close(&pipe->ends[c->end], bell_of_other(pipe, c->end));
     FMI_FAULT("conn.party");
     for (uint32_t i = 0; i <= pipe->is_duplex; i++) {
         fmi_line_rouse(&pipe->lines[i]);
@@ -143,9 +150,7 @@ int fmi_pipe_give(fm_conn *c, int pid)
     if (rc != 0)
         return rc;
     struct fmi_pipe_shm *pipe = c->pipe;
-    uint32_t other = 1 - c->end; /* who hears of it: the other end, if it receives */
-    struct fmi_line_shm *line = other == 0 || pipe->is_duplex ? &pipe->lines[other] : NULL;
-    rc = fmi_party_give(&pipe->ends[c->end], pid, line == NULL ? NULL : &line->bell);
+    rc = fmi_party_give(&pipe->ends[c->end], pid, bell_of_other(pipe, c->end));
     for (uint32_t i = 0; rc == 0 && i <= pipe->is_duplex; i++)
         fmi_line_rouse(&pipe->lines[i]);
     return rc;

@@ -199,7 +199,7 @@ static int keep(struct fmi_socket_conn *s, const uint8_t *buf, uint64_t done, in
 static int receive_body(struct fmi_socket_conn *s, uint8_t *buf, int64_t deadline_ns)
 {
     uint64_t done = s->done;
-    if (done > 0)
+    if (done > 0 && buf != NULL) /* there is room for a message with bytes, so it is not NULL */
         memcpy(buf, s->kept, done);
     while (done < s->bytes) {
         size_t got;

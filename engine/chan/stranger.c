@@ -3,6 +3,7 @@
 #include "stranger.h"
 
 #include "error.h"
+#include "fault.h"
 #include "net.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@ static int send_frame(int fd, const struct fmi_challenge_frame *frame)
     ssize_t sent = fmi_sys_net_send(fd, parts, 2, 0);
     if (sent == (ssize_t)(header_bytes + frame->n))
         return 0;
+    if (sent < 0 && sent != -EAGAIN)
+        return fmi_error(FM_ECLOSED, "the other end is gone: %s", fm_strerror((int)sent));
     return fmi_error(FM_ECLOSED, "the other end does not take what it is sent");
 }
 
@@ -79,6 +82,7 @@ int fmi_stranger_proceed(struct fmi_stranger *s, const struct fmi_challenge_key 
         int rc = receive_frame(s, &n);
         if (rc != 1)
             return rc;
+        FMI_FAULT("stranger.take");
         rc = fmi_challenge_take(&s->challenge, key, s->body, n, &answer);
         int sent = send_frame(s->fd, &answer);
         s->header.n = 0;

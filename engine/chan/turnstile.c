@@ -9,11 +9,12 @@
 #include <errno.h>
 
 /*
- * To spin for as long as a sleep and its wake cost is right on its own. But an idle processor takes 20 to 45 us to wake, so when two that answer each
- * other have once slept, each would find the other asleep for ever. Who was woken soon spins through that once; and if this does not help, since
- * the other needs this very core, not again for a while.
+ * To spin for as long as a sleep and its wake cost is right on its own. But an idle processor takes 20 to 90 us to wake, so when two that answer each
+ * other have once slept, each would find the other asleep for ever. Who was woken soon spins the next time until the other can have been woken and
+ * have answered: about half of what it slept, as its own wake was the other half. And if this does not help, since the other needs this very core, not
+ * again for a while.
  */
-enum { SHORT_NS = 4000, LONG_NS = 60000, SOON_NS = 100000, PENALTY = 32 };
+enum { SHORT_NS = 4000, SOON_NS = 250000, PENALTY = 32 };
 
 /* private to the thread */
 static _Thread_local int64_t spin_ns = SHORT_NS;
@@ -22,9 +23,9 @@ static _Thread_local int penalty;
 static void learn(int64_t slept_ns)
 {
     int is_soon = slept_ns < SOON_NS;
-    if (spin_ns == LONG_NS && is_soon)
+    if (spin_ns > SHORT_NS && is_soon)
         penalty = PENALTY;
-    spin_ns = is_soon && penalty == 0 ? LONG_NS : SHORT_NS;
+    spin_ns = SHORT_NS + (is_soon && penalty == 0 ? slept_ns * 5 / 8 : 0);
     penalty -= is_soon && penalty > 0;
 }
 

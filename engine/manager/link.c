@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <forkmap/listener.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,19 +36,79 @@ struct link {
 static struct link *links;
 static struct fmi_forklock lock = FMI_FORKLOCK;
 static _Atomic uint64_t n_threads;
-
-static uint64_t this_thread(void)
-{
-    static _Thread_local uint64_t number;
-    if (number == 0) /* relaxed: a number that nobody else has is enough */
-        number = atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed) + 1;
-    return number;
-}
+static pthread_key_t key; /* its destructor: the thread ends */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int has_key;
 
 static void close_link(struct link *l)
 {
     (void)fm_conn_close(l->conn);
     free(l);
+}
+
+/* What is looked for: of one manager, or of one thread. */
+struct which {
+    const void *owner;
+    uint64_t number, thread; /* thread 0: any, and `owner` counts */
+};
+
+static int is_meant(const struct link *l, const struct which *which)
+{
+    return which->thread != 0 ? l->thread == which->thread && l->pid == getpid()
+                              : l->owner == which->owner && l->number == which->number;
+}
+
+static void close_links(const struct which *which)
+{
+    struct link *closed = NULL;
+    fmi_forklock_acquire(&lock);
+    for (struct link **at = &links; *at != NULL;) {
+        struct link *l = *at;
+        if (!is_meant(l, which)) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        l->next = closed;
+        closed = l;
+    }
+    fmi_forklock_release(&lock);
+    while (closed != NULL) {
+        struct link *l = closed;
+        closed = l->next;
+        close_link(l);
+    }
+}
+
+void fmi_link_close_all(const void *owner, uint64_t number)
+{
+    const struct which which = {.owner = owner, .number = number};
+    close_links(&which);
+}
+
+/* A thread that ends lets go of what it held at servers, as of what it held here. */
+static void leave_thread(void *number)
+{
+    const struct which which = {.thread = (uintptr_t)number};
+    close_links(&which);
+}
+
+static void make_key(void)
+{
+    has_key = pthread_key_create(&key, leave_thread) == 0;
+}
+
+static uint64_t this_thread(void)
+{
+    static _Thread_local uint64_t number;
+    if (number == 0) {
+        /* relaxed: a number that nobody else has is enough */
+        number = atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed) + 1;
+        pthread_once(&once, make_key);
+        if (has_key)
+            (void)pthread_setspecific(key, (void *)(uintptr_t)number);
+    }
+    return number;
 }
 
 static struct link *take_link(const struct fmi_link_target *to)
@@ -75,28 +136,6 @@ static void put_link(struct link *l)
     l->next = links;
     links = l;
     fmi_forklock_release(&lock);
-}
-
-void fmi_link_close_all(const void *owner, uint64_t number)
-{
-    struct link *closed = NULL;
-    fmi_forklock_acquire(&lock);
-    for (struct link **at = &links; *at != NULL;) {
-        struct link *l = *at;
-        if (l->owner != owner || l->number != number) {
-            at = &l->next;
-            continue;
-        }
-        *at = l->next;
-        l->next = closed;
-        closed = l;
-    }
-    fmi_forklock_release(&lock);
-    while (closed != NULL) {
-        struct link *l = closed;
-        closed = l->next;
-        close_link(l);
-    }
 }
 
 /* ---- one exchange ---------------------------------------------------------------------------------- */
@@ -170,7 +209,7 @@ static int explain(int rc)
 static int say_hello(struct link *l, int wants_heap, int64_t deadline_ns, int *verdict,
                      char *reason, size_t reason_bytes)
 {
-    struct hello hello;
+    struct hello hello = {0};
     struct fmi_request reply = {0};
     void *bytes;
     prepare_hello(&hello, wants_heap);

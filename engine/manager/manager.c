@@ -131,7 +131,7 @@ static int make_record(const fm_manager_opts *o, struct fmi_manager_shm **out)
     m->key_bytes = (uint32_t)o->authkey_bytes;
     memcpy(m->key, o->authkey, o->authkey_bytes);
     if (o->address != NULL)
-        strcpy(m->address, o->address);
+        memcpy(m->address, o->address, strlen(o->address) + 1);
     atomic_store_explicit(&m->state, FMI_MANAGER_STARTING, memory_order_relaxed);
     rc = fm_dict_create(&m->names, NULL);
     if (rc == 0)
@@ -251,7 +251,7 @@ int fm_manager_connect(fm_manager **out, const char *address, const void *key, s
     c->max_frame = o.max_frame != 0 ? o.max_frame : FMI_REQUEST_MAX_FRAME;
     c->key_bytes = key_bytes;
     memcpy(c->key, key, key_bytes);
-    strcpy(c->address, address);
+    memcpy(c->address, address, strlen(address) + 1);
     int rc = fmi_link_open_first(c, o.flags,
                                  fmi_deadline_after(o.timeout != 0 ? o.timeout : CONNECT_NS));
     if (rc != 0) {
@@ -394,22 +394,31 @@ static int check_args(const fm_bytes *args, int n)
     return 0;
 }
 
-/* Requests of two texts and arguments. The reply is as of fmi_link_request(). */
-static int request_with(const struct fmi_manager *m, int op, const char *const *texts, int n_texts,
-                        const fm_bytes *args, int n_args, int64_t timeout,
+/* A request: texts, and arguments behind them. */
+struct question {
+    int op;
+    int n_texts, n_args;
+    const char *texts[2];
+    const fm_bytes *args;
+    int64_t timeout;
+};
+
+/* The reply is as of fmi_link_request(). */
+static int put_question(const struct fmi_manager *m, const struct question *q,
                         struct fmi_request *reply, void **bytes)
 {
     *reply = (struct fmi_request){0};
     *bytes = NULL;
-    fm_bytes *fields = calloc((size_t)n_texts + (size_t)n_args + 1, sizeof *fields);
+    fm_bytes *fields = calloc((size_t)q->n_texts + (size_t)q->n_args + 1, sizeof *fields);
     if (fields == NULL)
-        return fmi_error(-ENOMEM, "no memory for %d arguments", n_args);
-    for (int i = 0; i < n_texts; i++)
-        fields[i] = fm_text(texts[i]);
-    if (n_args > 0)
-        memcpy(fields + n_texts, args, (size_t)n_args * sizeof *fields);
-    const struct fmi_request request = {op, timeout, (uint32_t)(n_texts + n_args), fields};
-    int64_t deadline_ns = fmi_deadline_after(timeout);
+        return fmi_error(-ENOMEM, "no memory for %d arguments", q->n_args);
+    for (int i = 0; i < q->n_texts; i++)
+        fields[i] = fm_text(q->texts[i]);
+    if (q->n_args > 0)
+        memcpy(fields + q->n_texts, q->args, (size_t)q->n_args * sizeof *fields);
+    const struct fmi_request request = {q->op, q->timeout, (uint32_t)(q->n_texts + q->n_args),
+                                        fields};
+    int64_t deadline_ns = fmi_deadline_after(q->timeout);
     if (deadline_ns < FMI_NEVER - ANSWER_NS)
         deadline_ns += ANSWER_NS;
     int rc = fmi_link_request(&m->target, &request, deadline_ns, reply, bytes);
@@ -417,12 +426,11 @@ static int request_with(const struct fmi_manager *m, int op, const char *const *
     return rc;
 }
 
-static int request_plainly(const struct fmi_manager *m, int op, const char *const *texts,
-                           int n_texts, const fm_bytes *args, int n_args, int64_t timeout)
+static int ask_plainly(const struct fmi_manager *m, const struct question *q)
 {
     struct fmi_request reply;
     void *bytes;
-    int rc = request_with(m, op, texts, n_texts, args, n_args, timeout, &reply, &bytes);
+    int rc = put_question(m, q, &reply, &bytes);
     fmi_request_clear(&reply);
     free(bytes);
     return rc;
@@ -432,7 +440,7 @@ int fm_manager_create(fm_manager *handle, const char *name, const char *type, co
                       int n_args, int64_t timeout)
 {
     struct fmi_manager m;
-    const char *const texts[] = {name, type};
+    const struct question q = {FMI_REQUEST_CREATE, 2, n_args, {name, type}, args, timeout};
     int rc = fmi_manager_look(handle, &m);
     if (rc == 0)
         rc = check_text(name, FM_MANAGER_NAME_BYTES, "a name");
@@ -444,13 +452,13 @@ int fm_manager_create(fm_manager *handle, const char *name, const char *type, co
         return rc;
     if (m.shm != NULL)
         return fmi_registry_create(m.shm, name, type, args, n_args, fmi_deadline_of(timeout));
-    return request_plainly(&m, FMI_REQUEST_CREATE, texts, 2, args, n_args, timeout);
+    return ask_plainly(&m, &q);
 }
 
 static int refuse_pointer(const struct fmi_manager *m, const char *name)
 {
-    const char *const texts[] = {name};
-    int rc = request_plainly(m, FMI_REQUEST_GET, texts, 1, NULL, 0, FMI_AT_ONCE);
+    const struct question q = {.op = FMI_REQUEST_GET, .n_texts = 1, .texts = {name}};
+    int rc = ask_plainly(m, &q);
     return rc != 0 ? rc
                    : fmi_error(FM_EREMOTE, "%s is there; its memory is not here: %s", name,
                                m->client->reason);
@@ -481,7 +489,7 @@ int fm_manager_get(fm_manager *handle, const char *name, void **obj)
 int fm_manager_delete(fm_manager *handle, const char *name)
 {
     struct fmi_manager m;
-    const char *const texts[] = {name};
+    const struct question q = {.op = FMI_REQUEST_DELETE, .n_texts = 1, .texts = {name}};
     int rc = fmi_manager_look(handle, &m);
     if (rc == 0)
         rc = check_text(name, FM_MANAGER_NAME_BYTES, "a name");
@@ -489,11 +497,12 @@ int fm_manager_delete(fm_manager *handle, const char *name)
         return rc;
     if (m.shm != NULL)
         return fmi_registry_delete(m.shm, name);
-    return request_plainly(&m, FMI_REQUEST_DELETE, texts, 1, NULL, 0, FMI_AT_ONCE);
+    return ask_plainly(&m, &q);
 }
 
 int fm_manager_list(fm_manager *handle, fm_snapshot **out)
 {
+    const struct question q = {.op = FMI_REQUEST_LIST};
     struct fmi_manager m;
     struct fmi_request reply;
     void *bytes;
@@ -505,7 +514,7 @@ int fm_manager_list(fm_manager *handle, fm_snapshot **out)
         return rc;
     if (m.shm != NULL)
         return fmi_registry_list(m.shm, out);
-    rc = request_with(&m, FMI_REQUEST_LIST, NULL, 0, NULL, 0, FMI_AT_ONCE, &reply, &bytes);
+    rc = put_question(&m, &q, &reply, &bytes);
     if (rc == 0)
         rc = fmi_request_snapshot(reply.fields + 1, reply.n_fields - 1, 1, out);
     fmi_request_clear(&reply);
@@ -537,12 +546,11 @@ static int is_done(int rc)
     return rc >= 0 || rc == FM_EOWNERDEAD;
 }
 
-static int call_server(const struct fmi_manager *m, const char *const texts[2],
-                       const fm_bytes *args, int n_args, fm_snapshot **out, int64_t timeout)
+static int call_server(const struct fmi_manager *m, const struct question *q, fm_snapshot **out)
 {
     struct fmi_request reply;
     void *bytes;
-    int rc = request_with(m, FMI_REQUEST_CALL, texts, 2, args, n_args, timeout, &reply, &bytes);
+    int rc = put_question(m, q, &reply, &bytes);
     if (is_done(rc) && out != NULL) {
         int copy_rc = fmi_request_snapshot(reply.fields + 1, reply.n_fields - 1, 0, out);
         rc = copy_rc != 0 ? copy_rc : rc;
@@ -552,12 +560,12 @@ static int call_server(const struct fmi_manager *m, const char *const texts[2],
     return rc;
 }
 
-static int call_here(struct fmi_named_shm *named, const struct fmi_kind *kind, const char *method,
-                     const fm_bytes *args, int n_args, fm_snapshot **out, int64_t timeout)
+static int call_here(struct fmi_named_shm *named, const struct fmi_kind *kind,
+                     const struct question *q, fm_snapshot **out)
 {
     fm_reply reply = {.most_bytes = SIZE_MAX / 2};
-    const struct fmi_call call = {args, n_args, timeout, &reply};
-    int rc = fmi_kind_call(kind, named->object, fm_text(method), &call, NULL);
+    const struct fmi_call call = {q->args, q->n_args, q->timeout, &reply};
+    int rc = fmi_kind_call(kind, named->object, fm_text(q->texts[1]), &call, NULL);
     if (is_done(rc) && out != NULL) {
         int copy_rc = fmi_request_snapshot(reply.values, reply.n, 0, out);
         rc = copy_rc != 0 ? copy_rc : rc;
@@ -571,7 +579,7 @@ int fm_manager_call(fm_manager *handle, const char *name, const char *method, co
 {
     struct fmi_manager m;
     struct fmi_named_shm *named;
-    const char *const texts[] = {name, method};
+    const struct question q = {FMI_REQUEST_CALL, 2, n_args, {name, method}, args, timeout};
     if (out != NULL)
         *out = NULL;
     int rc = fmi_manager_look(handle, &m);
@@ -584,13 +592,12 @@ int fm_manager_call(fm_manager *handle, const char *name, const char *method, co
     if (rc != 0)
         return rc;
     if (m.shm == NULL)
-        return call_server(&m, texts, args, n_args, out, timeout);
+        return call_server(&m, &q, out);
     rc = fmi_registry_pin(m.shm, name, &named);
     if (rc != 0)
         return rc;
     const struct fmi_kind *kind = fmi_kind_at(named->kind);
-    rc = kind != NULL ? call_here(named, kind, method, args, n_args, out, timeout)
-                      : call_server(&m, texts, args, n_args, out, timeout);
+    rc = kind != NULL ? call_here(named, kind, &q, out) : call_server(&m, &q, out);
     fmi_registry_unpin(named);
     return rc;
 }

@@ -146,7 +146,7 @@ int fmi_registry_create(struct fmi_manager_shm *m, const char *name, const char 
                         const fm_bytes *args, int n_args, int64_t deadline_ns);
 int fmi_registry_delete(struct fmi_manager_shm *m, const char *name);
 int fmi_registry_list(struct fmi_manager_shm *m, fm_snapshot **out);
-int fmi_registry_register(struct fmi_manager_shm *m, const char *type, const fm_method *methods,
+int fmi_registry_register(struct fmi_manager_shm *m, const char *name, const fm_method *methods,
                           int n, size_t object_bytes);
 /* Pinned objects are not destroyed before they are unpinned. */
 int fmi_registry_pin(struct fmi_manager_shm *m, const char *name, struct fmi_named_shm **out);
@@ -156,12 +156,12 @@ void fmi_registry_end(struct fmi_manager_shm *m);
 
 /* ---- user_type.c: methods of one's own, in the server -------------------------------------------------- */
 
-int fmi_user_call(struct fmi_named_shm *named, fm_bytes method, const struct fmi_call *call,
+int fmi_user_call(struct fmi_named_shm *named, fm_bytes name, const struct fmi_call *call,
                   const struct fmi_caller *caller);
 
 /* ---- server.c ------------------------------------------------------------------------------------------ */
 
-int fmi_manager_serve(void *m); /* an fm_target_fn */
+int fmi_manager_serve(void *record); /* an fm_target_fn */
 
 /* ---- link.c: connections of this process to servers, one a thread -------------------------------------- */
 

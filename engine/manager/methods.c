@@ -15,9 +15,10 @@
 #define SLICE_NS FM_MS(100)
 
 static const struct fmi_kind *const kinds[] = {
-    &fmi_kind_dict,      &fmi_kind_queue,   &fmi_kind_value,     &fmi_kind_array,
-    &fmi_kind_lock,      &fmi_kind_rlock,   &fmi_kind_semaphore, &fmi_kind_event,
-    &fmi_kind_condition, &fmi_kind_barrier, &fmi_kind_rwlock,
+    &fmi_kind_dict,      &fmi_kind_list,  &fmi_kind_namespace, &fmi_kind_queue,
+    &fmi_kind_value,     &fmi_kind_array, &fmi_kind_lock,      &fmi_kind_rlock,
+    &fmi_kind_semaphore, &fmi_kind_event, &fmi_kind_condition, &fmi_kind_barrier,
+    &fmi_kind_rwlock,
 };
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -178,5 +179,27 @@ int fmi_reply_snapshot(fm_reply *reply, fm_snapshot *s)
         if (rc == 0 && s->values != NULL)
             rc = add_value(reply, s->values[i]);
     }
+    return rc;
+}
+
+int fmi_reply_value(void *object, const struct fmi_call *call, fmi_give_fn *give)
+{
+    char few[1024]; /* most values are shorter */
+    const uint64_t most = call->reply->most_bytes;
+    fm_buf buf = fm_buf_of(few, sizeof few < most ? sizeof few : most);
+    void *many = NULL;
+    int rc = give(object, call, &buf);
+    while (rc == FM_ETOOLONG && buf.bytes <= most) {
+        const size_t bytes = buf.bytes;
+        free(many);
+        many = malloc(bytes);
+        if (many == NULL)
+            return fmi_error(-ENOMEM, "no memory for a value of %zu bytes", bytes);
+        buf = fm_buf_of(many, bytes);
+        rc = give(object, call, &buf);
+    }
+    if (rc == 0)
+        rc = fm_reply_add(call->reply, fm_bytes_of(buf.data, buf.bytes));
+    free(many);
     return rc;
 }

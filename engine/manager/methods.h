@@ -38,6 +38,12 @@ struct fmi_call {
     fm_reply *reply;
 };
 
+/*
+ * What gives one value into a buffer, called again with a longer one until it fits: its value into the reply. FM_ETOOLONG: the client can get none as long, and it stays where it is.
+ */
+typedef int fmi_give_fn(void *object, const struct fmi_call *call, fm_buf *buf);
+int fmi_reply_value(void *object, const struct fmi_call *call, fmi_give_fn *give);
+
 enum { FMI_METHOD_WAITS = 1, FMI_METHOD_IS_WHOLE = 2 };
 
 struct fmi_method {
@@ -55,7 +61,7 @@ struct fmi_kind {
     const struct fmi_method *methods; /* ends with a name of NULL */
 };
 
-extern const struct fmi_kind fmi_kind_dict;
+extern const struct fmi_kind fmi_kind_dict, fmi_kind_list, fmi_kind_namespace;
 extern const struct fmi_kind fmi_kind_queue;
 extern const struct fmi_kind fmi_kind_value, fmi_kind_array;
 extern const struct fmi_kind fmi_kind_lock, fmi_kind_rlock, fmi_kind_semaphore, fmi_kind_event,
@@ -71,7 +77,7 @@ struct fmi_caller {
     int (*is_gone)(void *arg);
     void *arg;
 };
-int fmi_kind_call(const struct fmi_kind *kind, void *object, fm_bytes method,
+int fmi_kind_call(const struct fmi_kind *kind, void *object, fm_bytes name,
                   const struct fmi_call *call, const struct fmi_caller *caller);
 
 /* Arguments that are numbers: decimal, all of the text. -EINVAL (detail). */

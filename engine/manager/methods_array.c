@@ -214,8 +214,8 @@ static int array_dtype(void *a, const struct fmi_call *call)
 
 static int create_array(void **out, const fm_bytes *args, int n)
 {
-    fm_dtype dtype;
-    int64_t shape[FM_MAX_DIMS];
+    fm_dtype dtype = 0;
+    int64_t shape[FM_MAX_DIMS] = {0};
     (void)n;
     int rc = read_dtype(args[0], &dtype);
     int ndim = rc == 0 ? read_shape(args[1], shape) : rc;

@@ -13,51 +13,24 @@
 
 enum { FIRST_BYTES = 1024 }; /* most values are shorter */
 
-/* What gives one value into a buffer: with a second try when it is longer, until it fits. */
-typedef int give_fn(fm_dict *d, const struct fmi_call *call, fm_buf *buf);
-
-static int reply_value(fm_dict *d, const struct fmi_call *call, give_fn *give)
-{
-    char few[FIRST_BYTES];
-    const uint64_t most = call->reply->most_bytes; /* a longer one stays where it is */
-    fm_buf buf = fm_buf_of(few, sizeof few < most ? sizeof few : most);
-    int rc = give(d, call, &buf);
-    void *many = NULL;
-    while (rc == FM_ETOOLONG) {
-        const size_t bytes = buf.bytes;
-        if (bytes > most)
-            break;
-        free(many);
-        many = malloc(bytes);
-        if (many == NULL)
-            return fmi_error(-ENOMEM, "no memory for a value of %zu bytes", bytes);
-        buf = fm_buf_of(many, bytes);
-        rc = give(d, call, &buf);
-    }
-    if (rc == 0)
-        rc = fm_reply_add(call->reply, fm_bytes_of(buf.data, buf.bytes));
-    free(many);
-    return rc;
-}
-
-static int give_get(fm_dict *d, const struct fmi_call *call, fm_buf *buf)
+static int give_get(void *d, const struct fmi_call *call, fm_buf *buf)
 {
     return fm_dict_get(d, call->args[0], buf, call->timeout);
 }
 
-static int give_pop(fm_dict *d, const struct fmi_call *call, fm_buf *buf)
+static int give_pop(void *d, const struct fmi_call *call, fm_buf *buf)
 {
     return fm_dict_pop(d, call->args[0], buf, call->timeout);
 }
 
 static int dict_get(void *d, const struct fmi_call *call)
 {
-    return reply_value(d, call, give_get);
+    return fmi_reply_value(d, call, give_get);
 }
 
 static int dict_pop(void *d, const struct fmi_call *call)
 {
-    return reply_value(d, call, give_pop);
+    return fmi_reply_value(d, call, give_pop);
 }
 
 static int dict_setdefault(void *d, const struct fmi_call *call)
@@ -70,7 +43,7 @@ static int dict_setdefault(void *d, const struct fmi_call *call)
     if (rc == 1)
         return fm_reply_add(call->reply, fm_bytes_of(buf.data, buf.bytes));
     /* a long one was there */
-    return rc == FM_ETOOLONG ? reply_value(d, call, give_get) : rc;
+    return rc == FM_ETOOLONG ? fmi_reply_value(d, call, give_get) : rc;
 }
 
 static int dict_popitem(void *d, const struct fmi_call *call)

@@ -104,7 +104,7 @@ int fmi_registry_create(struct fmi_manager_shm *m, const char *name, const char 
         return rc;
     struct fmi_named_shm *named = block;
     fmi_lock_init(&named->lock);
-    strcpy(named->type_name, type); /* the caller has looked how long it is */
+    memcpy(named->type_name, type, strlen(type) + 1); /* the caller has looked how long it is */
     rc = make_object(m, type, args, n_args, named);
     if (rc != 0) {
         (void)fmi_heap_free(named);
@@ -173,8 +173,8 @@ int fmi_registry_delete(struct fmi_manager_shm *m, const char *name)
 static struct fmi_named_shm *named_of(fm_bytes value)
 {
     struct fmi_named_shm *named = NULL;
-    if (value.bytes == sizeof named)
-        memcpy(&named, value.data, sizeof named);
+    if (value.bytes == sizeof(void *))
+        memcpy(&named, value.data, sizeof(void *));
     return fmi_heap_contains(named, sizeof *named) ? named : NULL;
 }
 

@@ -61,7 +61,7 @@ static int check(const uint8_t *bytes, size_t n_bytes)
     if (bytes[1] == 0 || bytes[1] >= N_SHAPES || bytes[2] != 0 || bytes[3] != 0)
         return fmi_error(FM_EFORMAT, "no operation: %d, %d, %d", bytes[1], bytes[2], bytes[3]);
     uint32_t n = (uint32_t)read_number(bytes + 4, 4);
-    if (n < shapes[bytes[1]].n_least ||
+    if (n > INT32_MAX || n < shapes[bytes[1]].n_least ||
         (n > shapes[bytes[1]].n_least && !shapes[bytes[1]].may_have_more))
         return fmi_error(FM_EFORMAT, "operation %d with %" PRIu32 " fields", bytes[1], n);
     if (!fills(bytes + FMI_REQUEST_HEADER_BYTES, bytes + n_bytes, n))
@@ -105,9 +105,10 @@ int fmi_request_encode(const struct fmi_request *r, uint64_t limit, void **out, 
             return fmi_error(FM_ETOOLONG, "more bytes than can be counted");
     if (all > limit)
         return fmi_error(FM_ETOOLONG, "%zu bytes; %" PRIu64 " may be sent (max_frame)", all, limit);
-    uint8_t *bytes = malloc(all), *at = bytes + FMI_REQUEST_HEADER_BYTES;
+    uint8_t *bytes = malloc(all);
     if (bytes == NULL)
         return fmi_error(-ENOMEM, "no memory for a message of %zu bytes", all);
+    uint8_t *at = bytes + FMI_REQUEST_HEADER_BYTES;
     memset(bytes, 0, FMI_REQUEST_HEADER_BYTES);
     bytes[0] = FMI_REQUEST_VERSION;
     bytes[1] = (uint8_t)r->op;

@@ -55,7 +55,7 @@ struct fmi_request {
 };
 
 /* 0: free with fmi_request_clear(); FM_EFORMAT (detail): no message; -ENOMEM. */
-int fmi_request_decode(struct fmi_request *out, const void *bytes, size_t n_bytes);
+int fmi_request_decode(struct fmi_request *out, const void *given, size_t n_bytes);
 void fmi_request_clear(struct fmi_request *r);
 
 /* Into *out, to be freed with free(). 0; FM_ETOOLONG: more than `limit`; -ENOMEM. */

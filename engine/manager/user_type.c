@@ -21,7 +21,7 @@ static const struct fmi_type_method_shm *find_method(const struct fmi_type_shm *
     return NULL;
 }
 
-/* FM_EOWNERDEAD: the server before this one was killed in a method, or what follows is of no use to know: it is the method's to look at the object. */
+/* A lock that its dead holder left: a server's thread ends in a method only with the server, or by the method's own doing. The next method finds what it left. */
 static int acquire(struct fmi_named_shm *named, int64_t deadline_ns,
                    const struct fmi_caller *caller)
 {
@@ -41,18 +41,22 @@ int fmi_user_call(struct fmi_named_shm *named, fm_bytes name, const struct fmi_c
                   const struct fmi_caller *caller)
 {
     const struct fmi_type_method_shm *method = find_method(named->type, name);
+    fm_snapshot *args = NULL; /* aligned, each with a NUL behind it */
     void *address;
     if (method == NULL)
         return fmi_error(-ENOSYS, "%s has no method %.*s", named->type_name,
                          (int)(name.bytes & 0xff), (const char *)name.data);
     int rc = fmi_function_resolve(&method->function, &address);
     if (rc == 0)
+        rc = fmi_request_snapshot(call->args, (uint32_t)call->n, 0, &args);
+    if (rc == 0)
         rc = acquire(named, fmi_deadline_of(call->timeout), caller);
-    if (rc != 0)
-        return rc;
-    fm_method_fn *fn = (fm_method_fn *)(uintptr_t)address;
-    FMI_FAULT("manager.method");
-    rc = fn(named->object, call->args, call->n, call->reply);
-    (void)fmi_lock_release(&named->lock);
+    if (rc == 0) {
+        fm_method_fn *fn = (fm_method_fn *)(uintptr_t)address;
+        FMI_FAULT("manager.method");
+        rc = fn(named->object, args->values, call->n, call->reply);
+        (void)fmi_lock_release(&named->lock);
+    }
+    fm_snapshot_free(args);
     return rc;
 }

@@ -174,9 +174,9 @@ FM_API int fm_conn_fileno(fm_conn *c);
  * Says whose an end is before he has used it: if that process dies without ever having used it, or is dead, the end is gone. Of a socket: whose fm_conn_close() ends it for all; for what this process calls.
  * @param c    an end
  * @param pid  a process of the family, as fm_process_pid()
- * @return 0; `-EINVAL` NULL, pid <= 0; `-EBADF` it is closed; FM_ECORRUPT no connection
+ * @return 0; `-EINVAL` NULL, pid <= 0; `-EBADF` it is closed; `-EAGAIN` too many threads; FM_ECORRUPT no connection
  * State after an error: it belongs to whom it did.
- * Blocks / thread-safety: never; any process and thread. Not for the end at which somebody is just waiting.
+ * Blocks / thread-safety: while another thread begins to use the end; any process and thread. Not for the end at which somebody is just waiting.
  * Source: in Python each process closes what it inherited and does not use; here nobody has to.
  */
 FM_API FM_NODISCARD int fm_conn_give(fm_conn *c, int pid);

@@ -24,8 +24,8 @@
 #include <forkmap/snapshot.h>
 #include <forkmap/status.h>
 #include <forkmap/stream.h>
-#include <forkmap/value.h>
 #include <forkmap/sync.h>
+#include <forkmap/value.h>
 
 #define FM_VERSION "0.2.0" /**< of these headers */
 

@@ -33,6 +33,8 @@
  * | type | methods |
  * |---|---|
  * | dict | `get` key -> value; `set` key value; `delete` key; `contains` key -> 0, 1; `len` -> n; `pop` key -> value; `popitem` -> key value; `setdefault` key value -> value; `update` key value ...; `add` key [n] -> sum; `keys`, `values`, `items` -> all; `clear` |
+ * | list | `append` item; `extend` item ...; `insert` i item; `get` i -> item; `set` i item; `pop` [i] -> item; `delete` i; `remove` item; `index` item -> i; `count` item -> n; `contains` item -> 0, 1; `len` -> n; `sort`, by bytes; `reverse`; `slice` [begin [end]] -> items; `clear` |
+ * | namespace | `get` name -> value; `set` name value; `delete` name; `contains` name -> 0, 1; `items` -> all |
  * | queue | `put` message; `get` -> message; `size` -> n; `empty`, `full` -> 0, 1; `close` |
  * | value | `get` -> number; `set` number; `add` number -> the number before |
  * | array | `get` index ... -> number; `set` index ... number; `read` [first n] -> bytes; `write` first bytes; `shape` -> n ...; `dtype` -> text |
@@ -45,7 +47,7 @@
  *
  * What a method returns is what the function of that name returns. A `struct` value is bytes instead of a number.
  *
- * **Who holds a lock.** A thread that calls: of the server's, the one that serves the calling thread's connection. It ends with the connection, so a client that dies with a lock leaves it as any other
+ * **Who holds a lock.** A thread that calls: of the server's, the one that serves the calling thread's connection. It ends with the connection, and that with the calling thread, so a client that dies with a lock leaves it as any other
  * process does: the next who acquires it gets FM_EOWNERDEAD.
  *
  * **When the server dies.** The family and who has the heap mapped go on with all objects; what would need the server is FM_ECLOSED.
@@ -263,7 +265,7 @@ FM_API FM_NODISCARD int fm_reply_add(fm_reply *reply, fm_bytes value);
 /**
  * A method of a type of one's own. It runs in the server, and no other method of the object does meanwhile.
  * @param object  the object's memory, in the heap; its bytes are 0 at first
- * @param args    arguments
+ * @param args    arguments; aligned to 8 bytes, with a NUL behind each that is not counted
  * @param n_args  [arguments]
  * @param reply   for fm_reply_add()
  * @return a code, as a function of the library: 0, a negative errno, FM_E...
