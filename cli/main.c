@@ -21,6 +21,8 @@ static const char help[] =
     "  run KERNEL             run a kernel on its default input\n"
     "  kernels                list the kernels, those that come with it and those of --load\n"
     "  new kernel NAME        write a kernel of your own to start from\n"
+    "  manager                serve dicts, queues, arrays and locks by name\n"
+    "  call NAME METHOD       call a method of an object of a manager\n"
     "  shm list|gc|rm         show named shared memory, and remove what is left over\n"
     "  topo                   show the usable cores and where workers go\n"
     "\n"
@@ -44,6 +46,8 @@ static const struct command {
     {"run", "forkmap run", fmc_cmd_run},
     {"kernels", "forkmap kernels", fmc_cmd_kernels},
     {"new", "forkmap new", fmc_cmd_new},
+    {"manager", "forkmap manager", fmc_cmd_manager},
+    {"call", "forkmap call", fmc_cmd_call},
     {"shm", "forkmap shm", fmc_cmd_shm},
     {"topo", "forkmap topo", fmc_cmd_topo},
 };

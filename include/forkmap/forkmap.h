@@ -11,6 +11,7 @@
 #include <forkmap/listener.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
+#include <forkmap/manager.h>
 #include <forkmap/namespace.h>
 #include <forkmap/pool.h>
 #include <forkmap/process.h>

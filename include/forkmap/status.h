@@ -67,7 +67,8 @@ extern "C" {
     X(FM_ESTALE, -4111, "the function's file is not the one that the caller has loaded")           \
     X(FM_ENOFUNC, -4112, "no such function")                                                       \
     X(FM_EUNSAFE, -4113, "a fork is not safe in this process: it has other threads")               \
-    X(FM_ENOINIT, -4114, "the start method needs fm_init(argc, argv) as the first thing in main")
+    X(FM_ENOINIT, -4114, "the start method needs fm_init(argc, argv) as the first thing in main")  \
+    X(FM_EREMOTE, -4115, "the object's memory is not in this process: use fm_manager_call")
 
 #define FM_STATUS_ENUM(name, value, text) name = (value),
 /** The codes of forkmap's own; fm_strerror() has their texts. */

@@ -4,8 +4,8 @@
 # Every command explains itself with examples, and the manual page knows every option.
 . "$(dirname "$0")/common.bash"
 expect 0 --help
-shows "Examples:" map run kernels new shm topo
-for command in map run kernels new shm topo; do
+shows "Examples:" map run kernels new manager call shm topo
+for command in map run kernels new manager call shm topo; do
     expect 0 $command --help
     shows "Usage: forkmap $command" "Examples:" "  forkmap $command"
     cp stdout $command.txt

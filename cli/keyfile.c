@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The key of a manager, from a file: neither arguments nor the environment are private. */
+#include "keyfile.h"
+
+#include "say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NEW_KEY_BYTES = 32 };
+
+static int refuse(const char *path, const char *why, const char *remedy)
+{
+    return fmc_say_error(FMC_ENVIRONMENT, remedy, "%s: %s", path, why);
+}
+
+/* Whole, or not there: a manager that starts at the same time reads no half of it. */
+static int make(const char *path)
+{
+    unsigned char bytes[NEW_KEY_BYTES];
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? FMC_DONE : refuse(path, strerror(errno), NULL);
+    int rc = getrandom(bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes &&
+                     write(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes
+                 ? FMC_DONE
+                 : refuse(path, "the new key could not be written", NULL);
+    explicit_bzero(bytes, sizeof bytes);
+    close(fd);
+    if (rc != FMC_DONE)
+        unlink(path);
+    return rc;
+}
+
+static int check(const char *path, const struct stat *file)
+{
+    if (!S_ISREG(file->st_mode))
+        return refuse(path, "not a file", NULL);
+    if (file->st_uid != geteuid() && file->st_uid != 0)
+        return refuse(path, "another user's file", NULL);
+    if ((file->st_mode & 077) != 0)
+        return refuse(path, "others may read or change the key", "chmod 600 it, if nobody has");
+    if (file->st_size < 1 || file->st_size > FM_MANAGER_MAX_KEY_BYTES)
+        return refuse(path, "not a key: one has 1 to 64 bytes",
+                      "head -c 32 /dev/urandom makes one; `forkmap manager` makes a file that is "
+                      "not there");
+    return FMC_DONE;
+}
+
+static int read_open(struct fmc_key *key, int fd, const char *path)
+{
+    struct stat file;
+    if (fstat(fd, &file) != 0)
+        return refuse(path, strerror(errno), NULL);
+    const int rc = check(path, &file);
+    if (rc != FMC_DONE)
+        return rc;
+    const ssize_t n = read(fd, key->bytes, sizeof key->bytes);
+    key->n = n > 0 ? (size_t)n : 0;
+    return n > 0 ? FMC_DONE : refuse(path, n < 0 ? strerror(errno) : "it is empty", NULL);
+}
+
+int fmc_key_read(struct fmc_key *key, const char *path, int may_make)
+{
+    *key = (struct fmc_key){.n = 0};
+    int rc = FMC_DONE, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT && may_make) {
+        rc = make(path);
+        fd = rc == FMC_DONE ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    }
+    if (rc != FMC_DONE)
+        return rc;
+    if (fd < 0)
+        return refuse(path, strerror(errno),
+                      errno == ENOENT ? "`forkmap manager --key-file` makes one" : NULL);
+    rc = read_open(key, fd, path);
+    close(fd);
+    return rc;
+}
+
+void fmc_key_forget(struct fmc_key *key)
+{
+    explicit_bzero(key, sizeof *key);
+}
