@@ -64,19 +64,29 @@ static int read_open(struct fmc_key *key, int fd, const char *path)
     return n > 0 ? FMC_DONE : refuse(path, n < 0 ? strerror(errno) : "it is empty", NULL);
 }
 
+static int open_key(int *fd, const char *path, int may_make)
+{
+    const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+    *fd = open(path, flags);
+    if (*fd < 0 && errno == ENOENT && may_make) {
+        const int rc = make(path);
+        if (rc != FMC_DONE)
+            return rc;
+        *fd = open(path, flags);
+    }
+    if (*fd >= 0)
+        return FMC_DONE;
+    return refuse(path, strerror(errno),
+                  errno == ENOENT ? "`forkmap manager --key-file` makes one" : NULL);
+}
+
 int fmc_key_read(struct fmc_key *key, const char *path, int may_make)
 {
+    int fd;
     *key = (struct fmc_key){.n = 0};
-    int rc = FMC_DONE, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && errno == ENOENT && may_make) {
-        rc = make(path);
-        fd = rc == FMC_DONE ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-    }
+    int rc = open_key(&fd, path, may_make);
     if (rc != FMC_DONE)
         return rc;
-    if (fd < 0)
-        return refuse(path, strerror(errno),
-                      errno == ENOENT ? "`forkmap manager --key-file` makes one" : NULL);
     rc = read_open(key, fd, path);
     close(fd);
     return rc;

@@ -200,8 +200,7 @@ int fmi_registry_list(struct fmi_manager_shm *m, fm_snapshot **out)
     release_guard(m);
     if (rc == 0 && pairs == NULL)
         rc = fmi_error(-ENOMEM, "no memory for the names");
-    if (pairs != NULL || rc == -ENOMEM)
-        free(pairs);
+    free(pairs);
     fm_snapshot_free(names);
     return rc;
 }

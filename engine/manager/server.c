@@ -229,7 +229,7 @@ static int get(struct client *c, const struct fmi_request *r, fm_reply *reply)
     return rc;
 }
 
-static int delete (struct client *c, const struct fmi_request *r)
+static int delete_object(struct client *c, const struct fmi_request *r)
 {
     char name[FM_MANAGER_NAME_BYTES + 1];
     int rc = fmi_request_text(r->fields[0], name, sizeof name, "a name");
@@ -258,7 +258,7 @@ static int run(struct client *c, const struct fmi_request *r, fm_reply *reply)
     case FMI_REQUEST_CREATE:
         return create(c, r);
     case FMI_REQUEST_DELETE:
-        return delete (c, r);
+        return delete_object(c, r);
     case FMI_REQUEST_LIST:
         return list(c, reply);
     case FMI_REQUEST_GET:
