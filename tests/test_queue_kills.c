@@ -421,7 +421,7 @@ static void test_queue_memory_of_dead_writers_and_readers_is_taken_back(void **s
 
 /* ---- the storm ---------------------------------------------------------------------------------- */
 
-enum { N_KILLS = 2000, N_SLOTS = 6, N_WRITERS = N_KILLS + N_SLOTS, MOST = 2048 };
+enum { N_KILLS = 1500, N_SLOTS = 6, N_WRITERS = N_KILLS + N_SLOTS, MOST = 2048 };
 
 struct storm {
     fm_queue *q;

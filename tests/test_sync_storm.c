@@ -4,7 +4,7 @@
 /* Storms: processes that use a shared object are killed at any moment, some thousands of them, and nobody hangs, and nothing is counted wrong. */
 #include "t_sync.h"
 
-enum { N_PARTIES = 4, N_KILLS = 3000 };
+enum { N_PARTIES = 4, N_KILLS = 2000 };
 
 struct field {
     fm_lock *lock;
