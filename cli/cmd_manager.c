@@ -120,16 +120,20 @@ static void say_where(const struct wish *w, const fm_manager *m)
     (void)fmc_event_write(stdout, event); /* a broken stdout is reported at the end */
 }
 
-/* Returns the signal that asked to stop; 0: a client did; or -1: the server is dead. */
+/* FMC_DONE: a client has ended it; else the exit code, after a message if the server has died. */
 static int await_end(fm_manager *m)
 {
     fm_snapshot *names;
     for (;;) {
         if (fmc_stop_signal() != 0)
-            return fmc_stop_signal();
+            return FMC_SIGNALLED + fmc_stop_signal();
+        const int is_running = fm_active_children(NULL, 0) > 0; /* first: it ends after the names */
         if (fm_manager_list(m, &names) != 0)
-            return 0;
+            return FMC_DONE;
         fm_snapshot_free(names);
+        if (!is_running)
+            return fmc_say_error(FMC_ENVIRONMENT, "its objects are lost; start it again",
+                                 "the server at %s was killed", fm_manager_address(m));
         (void)poll(NULL, 0, LOOK_MS);
     }
 }
@@ -144,15 +148,14 @@ static int serve(const struct wish *w, const struct fmc_key *key)
         return fmc_say_code(rc, w->address != NULL ? w->address : "the manager", NULL);
     for (int i = 0; rc == FMC_DONE && i < w->n_objects; i++)
         rc = create(m, w->objects[i]);
-    int number = 0;
     if (rc == FMC_DONE) {
         say_where(w, m);
-        number = await_end(m);
+        rc = await_end(m);
+        if (w->json)
+            (void)fmc_event_write(stdout, fmc_event("ended"));
     }
-    if (w->json && rc == FMC_DONE)
-        (void)fmc_event_write(stdout, fmc_event("ended"));
     fm_manager_close(m);
-    return number > 0 ? FMC_SIGNALLED + number : rc;
+    return rc;
 }
 
 int fmc_cmd_manager(int argc, char **argv)

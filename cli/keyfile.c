@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -18,21 +20,34 @@ static int refuse(const char *path, const char *why, const char *remedy)
     return fmc_say_error(FMC_ENVIRONMENT, remedy, "%s: %s", path, why);
 }
 
-/* Whole, or not there: a manager that starts at the same time reads no half of it. */
-static int make(const char *path)
+static int fill(int fd)
 {
     unsigned char bytes[NEW_KEY_BYTES];
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? FMC_DONE : refuse(path, strerror(errno), NULL);
-    int rc = getrandom(bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes &&
-                     write(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes
-                 ? FMC_DONE
-                 : refuse(path, "the new key could not be written", NULL);
+    const int is_written = getrandom(bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes &&
+                           write(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes;
     explicit_bzero(bytes, sizeof bytes);
-    close(fd);
-    if (rc != FMC_DONE)
-        unlink(path);
+    return is_written;
+}
+
+/* It gets its name when it is whole: a manager that starts at the same time reads no half of it, and the first one's key counts. */
+static int make(const char *path)
+{
+    char *draft;
+    if (asprintf(&draft, "%s.XXXXXX", path) < 0)
+        return refuse(path, strerror(ENOMEM), NULL);
+    const int fd = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
+    int rc = FMC_DONE;
+    if (fd < 0)
+        rc = refuse(path, strerror(errno), NULL);
+    else if (!fill(fd))
+        rc = refuse(path, "the new key could not be written", NULL);
+    else if (link(draft, path) != 0 && errno != EEXIST)
+        rc = refuse(path, strerror(errno), NULL);
+    if (fd >= 0) {
+        close(fd);
+        unlink(draft);
+    }
+    free(draft);
     return rc;
 }
 
