@@ -94,7 +94,8 @@ static void expect_array_of(int64_t n)
     struct guest g = start_guest("sum", m, "a", NULL);
     assert_int_equal(fscanf(g.out, "%ld %ld", &faults, &bytes), 2);
     int status = end_guest(&g);
-    printf("%" PRId64 " bytes read: %ld minor faults, %ld bytes on sockets\n", n * 8, faults, bytes);
+    printf("%" PRId64 " bytes read: %ld minor faults, %ld bytes on sockets\n", n * 8, faults,
+           bytes);
     assert_int_equal(t_exit_code(status), 0);
     assert_in_range(bytes, 100, 1000); /* the key's proof, the greeting, the descriptor */
     /* pages are looked at, none is copied: a fault for a page at most */
