@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-enum { N_POOLS = 50 }; /* a fork takes ten times as long */
+enum { N_POOLS = 30 }; /* a fork takes ten times as long */
 #else
-enum { N_POOLS = 150 }; /* 500 take 50 s for each host */
+enum { N_POOLS = 60 }; /* 500 take 50 s for each host */
 #endif
 enum { N_ITEMS = 40, N_THREADS = 8, N_BLOCKS = 64 };
 
