@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 20000, LOOK_NS = 100000000 };
+enum { SPIN_NS = 20000, LOOK_NS = 100000000, GONE_US = 200 };
 
 size_t fmi_crew_bytes(int n)
 {
@@ -265,11 +265,14 @@ static void recover_heap(struct fmi_crew *crew)
 
 static void await_end_of(int pid, int64_t deadline_ns)
 {
-    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
-    if (pidfd < 0)
-        return; /* it is gone */
-    (void)fmi_sys_await_end(pidfd, deadline_ns);
-    close(pidfd);
+    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -ESRCH;
+    if (pidfd >= 0) {
+        (void)fmi_sys_await_end(pidfd, deadline_ns);
+        close(pidfd);
+    }
+    /* no descriptor was to be had */
+    while (pidfd < 0 && pidfd != -ESRCH && fmi_sys_birth(pid) != 0 && fmi_now_ns() < deadline_ns)
+        usleep(GONE_US);
 }
 
 /* The warden is not reaped: it may still be waited for. */
