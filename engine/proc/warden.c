@@ -126,15 +126,19 @@ static int reap_ended(struct fmi_warden *w)
     return pid != -ECHILD;
 }
 
-/* Who is left when all workers are gone is an orphan of theirs, and orphans of orphans appear as their parents die. */
-static _Noreturn void end_everything(struct fmi_warden *w, uint32_t state)
+static void kill_workers(struct fmi_warden *w)
 {
-    struct pollfd wait = {.fd = w->children, .events = POLLIN};
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
         fmi_sys_kill(w->wards[rank].pid);
         fmi_sys_kill(w->wards[rank].standby);
     }
-    while (reap_ended(w)) {
+}
+
+/* Who is left when all workers are gone is an orphan of theirs, and orphans of orphans appear as their parents die. */
+static _Noreturn void end_everything(struct fmi_warden *w, uint32_t state)
+{
+    struct pollfd wait = {.fd = w->children, .events = POLLIN};
+    for (kill_workers(w); reap_ended(w); kill_workers(w)) {
         if (count_workers(w) == 0)
             fmi_sys_kill_children(fmi_wards_has, w); /* reads all of /proc */
         if (fmi_sys_poll(&wait, 1, 100) >= 0)
