@@ -26,7 +26,12 @@ static struct fmi_forklock lock = FMI_FORKLOCK;
 int fmi_guarded_adopt(char *p, size_t bytes)
 {
     int rc = fmi_sys_protect_none(p - GUARD_BYTES, GUARD_BYTES);
-    return rc != 0 ? rc : fmi_sys_protect_none(p + bytes, GUARD_BYTES);
+    if (rc != 0)
+        return rc;
+    rc = fmi_sys_protect_none(p + bytes, GUARD_BYTES);
+    if (rc != 0)
+        (void)fmi_sys_unprotect(p - GUARD_BYTES, GUARD_BYTES);
+    return rc;
 }
 
 static struct block *find_spare(size_t bytes)
@@ -46,6 +51,8 @@ static int make_block(struct block **out, size_t bytes)
     if (b == NULL)
         return -ENOMEM;
     int rc = fmi_heap_alloc(&all, inner + 2 * (size_t)GUARD_BYTES, FMI_HEAP_ZERO);
+    if (rc == 0 && (rc = fmi_guarded_adopt((char *)all + GUARD_BYTES, inner)) != 0)
+        (void)fmi_heap_free(all);
     if (rc != 0) {
         free(b);
         return rc;
@@ -53,7 +60,7 @@ static int make_block(struct block **out, size_t bytes)
     *b = (struct block){
         .next = blocks, .p = (char *)all + GUARD_BYTES, .bytes = inner, .maker = getpid()};
     blocks = *out = b;
-    return fmi_guarded_adopt(b->p, inner);
+    return 0;
 }
 
 int fmi_guarded_take(char **out, size_t bytes)

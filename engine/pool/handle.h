@@ -131,6 +131,9 @@ const fm_pool *fmi_pool_set_mapping(const fm_pool *pool);
 /* Why maps on this pool cannot go on: 0, FM_ECANCELLED terminated, FM_EBROKEN. */
 int fmi_pool_trouble(fm_pool *pool);
 
+/* resize.c: it has n workers from now on, fewer than before. */
+void fmi_pool_shrink(fm_pool *pool, int n);
+
 /* Frees a heap block with the pool: something may still use it until then. NULL is ignored. */
 void fmi_pool_keep_block(fm_pool *pool, void *block);
 

@@ -37,6 +37,10 @@ static int check_opts(const fm_pool_opts *o)
         (o->max_workers > 0 && o->max_workers < o->workers))
         return fmi_error(-EINVAL, "max_workers is %d; it may be %d .. %d, or 0: as many as workers",
                          o->max_workers, o->workers > 0 ? o->workers : 1, FM_MAX_WORKERS);
+    if (o->min_workers < 0 || o->min_workers > FM_MAX_WORKERS ||
+        (o->workers > 0 && o->min_workers > o->workers))
+        return fmi_error(-EINVAL, "min_workers is %d; it may be 1 .. %d, or 0: all are needed",
+                         o->min_workers, o->workers > 0 ? o->workers : FM_MAX_WORKERS);
     if (o->pin < 0 || o->pin > FM_PIN_NONE)
         return fmi_error(-EINVAL, "unknown pin %d", o->pin);
     if (o->caller < 0 || o->caller > FM_CALLER_ONLY)
@@ -146,6 +150,8 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
         .first = pool->caller == FM_CALLER_WORKS ? 1 : 0,
         .n = pool->view.n_ranks,
         .n_wanted = pool->n_workers,
+        .n_least = o->min_workers > 0 && o->min_workers < pool->n_workers ? o->min_workers
+                                                                          : pool->n_workers,
         .cpus = pool->cpus,
         .stack_bytes = o->stack_bytes,
         .inner_threads = o->inner_threads == 0 ? 1 : o->inner_threads,
@@ -170,6 +176,8 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
     plan.orders = pool->orders;
     rc = fmi_crew_open(&pool->crew, &plan, pool->start_timeout);
     pool->has_crew = rc == 0;
+    if (rc == 0 && pool->crew.plan.n_wanted < pool->n_workers)
+        fmi_pool_shrink(pool, pool->crew.plan.n_wanted);
     return rc;
 }
 

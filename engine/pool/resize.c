@@ -45,7 +45,7 @@ static int grow(fm_pool *pool, int n, int before)
     return rc;
 }
 
-static void shrink(fm_pool *pool, int n)
+void fmi_pool_shrink(fm_pool *pool, int n)
 {
     atomic_store(&pool->n_workers, n); /* seq_cst: first; pairs with fmi_mapping_publish */
     fmi_crew_shrink(&pool->crew, n);
@@ -60,7 +60,7 @@ static int resize(fm_pool *pool, int n)
         return rc;
     if (n > before)
         return grow(pool, n, before);
-    shrink(pool, n);
+    fmi_pool_shrink(pool, n);
     return 0;
 }
 

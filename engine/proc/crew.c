@@ -6,12 +6,14 @@
 #include "error.h"
 #include "forksafe.h"
 #include "heap.h"
+#include "message.h"
 #include "process.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 20000, LOOK_NS = 100000000 };
+enum { SPIN_NS = 20000, LOOK_NS = 100000000, GONE_US = 200 };
+#define PATIENCE_NS FM_SECONDS(1) /* with forks that fail while the crew opens */
 
 size_t fmi_crew_bytes(int n)
 {
@@ -73,19 +75,52 @@ static int check_ready(struct fmi_crew *crew)
         n_ready +=
             atomic_load_explicit(&worker->ready, memory_order_acquire) != 0; /* pairs with live */
     }
+    int why = atomic_load(&shm->why);
     if (atomic_load(&shm->state) == FMI_CREW_BROKEN)
-        return fmi_error(atomic_load(&shm->why), "workers cannot be forked: %s",
-                         fm_strerror(atomic_load(&shm->why)));
+        return fmi_error(why < 0 ? why : FM_EBROKEN, "the warden cannot go on: %s",
+                         fm_strerror(why));
     return n_ready >= crew->plan.n_wanted - crew->plan.first;
+}
+
+static int are_ready(const struct fmi_crew *crew, int n)
+{
+    const struct fmi_worker_shm *workers = crew->plan.shm->workers;
+    for (int rank = crew->plan.first; rank < n; rank++)
+        if (atomic_load_explicit(&workers[rank].ready, memory_order_acquire) == 0)
+            return 0; /* pairs with live */
+    return 1;
+}
+
+/* Forks have failed since *since_ns; 0: they do not. 1: there are enough workers without; 0: it is too early to say; < 0: there are not. */
+static int check_forks(struct fmi_crew *crew, int64_t *since_ns)
+{
+    uint32_t word = atomic_load(&crew->plan.shm->unforked); /* pairs with tell_unforked */
+    int n = (int)(word >> 16) - 1, code = -(int)(word & 0xffff);
+    if (word == 0 || *since_ns == 0)
+        *since_ns = word == 0 ? 0 : fmi_now_ns();
+    if (word == 0 || fmi_now_ns() - *since_ns < PATIENCE_NS)
+        return 0;
+    if (n < crew->plan.n_least || n > crew->plan.n_wanted)
+        return fmi_error(code < 0 ? code : FM_ECORRUPT,
+                         "worker %d of %d cannot be forked: %s (see ulimit -u)", n,
+                         crew->plan.n_wanted, fm_strerror(code));
+    if (!are_ready(crew, n))
+        return 0;
+    fmi_log(FM_LOG_WARNING, "%d of %d workers cannot be forked: %s", crew->plan.n_wanted - n,
+            crew->plan.n_wanted, fm_strerror(code));
+    crew->plan.n_wanted = n;
+    return 1;
 }
 
 static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
 {
     struct fmi_crew_shm *shm = crew->plan.shm;
-    for (;;) {
+    for (int64_t failing_ns = 0;;) {
         uint32_t seen = fmi_park_seen(&shm->events);
         uint32_t life = atomic_load(&shm->life.word);
         int rc = check_ready(crew);
+        if (rc == 0)
+            rc = check_forks(crew, &failing_ns);
         if (rc < 0)
             return rc;
         if ((life & FMI_LIFE_OVER) != 0)
@@ -94,8 +129,10 @@ static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
             crew->life_value = life;
             return 0;
         }
-        rc = fmi_park_alive(&shm->events, seen, SPIN_NS, &shm->life.word, life, deadline_ns);
-        if (rc == -ETIMEDOUT)
+        int64_t look_ns = failing_ns == 0 ? deadline_ns : fmi_deadline_after(LOOK_NS);
+        (void)fmi_park_alive(&shm->events, seen, SPIN_NS, &shm->life.word, life,
+                             look_ns < deadline_ns ? look_ns : deadline_ns);
+        if (fmi_now_ns() >= deadline_ns && check_ready(crew) == 0)
             return fmi_error(-ETIMEDOUT, "the workers are not ready within start_timeout");
     }
 }
@@ -265,11 +302,14 @@ static void recover_heap(struct fmi_crew *crew)
 
 static void await_end_of(int pid, int64_t deadline_ns)
 {
-    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -1;
-    if (pidfd < 0)
-        return; /* it is gone */
-    (void)fmi_sys_await_end(pidfd, deadline_ns);
-    close(pidfd);
+    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -ESRCH;
+    if (pidfd >= 0) {
+        (void)fmi_sys_await_end(pidfd, deadline_ns);
+        close(pidfd);
+    }
+    /* no descriptor was to be had */
+    while (pidfd < 0 && pidfd != -ESRCH && fmi_sys_birth(pid) != 0 && fmi_now_ns() < deadline_ns)
+        usleep(GONE_US);
 }
 
 /* The warden is not reaped: it may still be waited for. */

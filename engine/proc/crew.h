@@ -43,6 +43,9 @@
  * leaves when it has none any more, and one that dies before is replaced. A crew grows on trial: from `wanted` raised and `trial` odd until the
  * host makes it even again, a worker of a rank from `firm` on that ends before it is ready is not replaced, and is reported to the host.
  *
+ * FORKS THAT FAIL are tried again, in the order of ranks. `unforked` says which rank is waited for, until it is forked. While a crew opens, the host decides after a second:
+ * it does with the ranks below, if these are enough, or ends the crew. Later the warden decides, after five: the crew is broken.
+ *
  * THE WARDEN'S LIFE: `life.word` holds its thread id from its first instruction on; the kernel marks it when it dies. The host waits on
  * it beside whatever it waits for. `state` says why a crew ended: RUNNING, OVER (as commanded), BROKEN.
  *
@@ -147,11 +150,13 @@ struct fmi_crew_shm {
     _Atomic uint32_t failed_trial;        /* warden: stored after the next two */
     _Atomic uint32_t failed_rank;         /* warden */
     _Atomic int32_t failed_code;          /* warden */
+    _Atomic uint32_t unforked;            /* warden: 0, or (rank + 1) << 16 | errno of the fork */
     alignas(64) struct fmi_worker_shm workers[];
 };
 static_assert(offsetof(struct fmi_crew_shm, command) == 64, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, wanted) == 80, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, life) == 128, "crew: layout");
+static_assert(offsetof(struct fmi_crew_shm, unforked) == 188, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, workers) == 192, "crew: layout");
 
 /*
@@ -165,6 +170,7 @@ struct fmi_crew_plan {
     void *orders;
     int first, n;    /* ranks first .. n-1 can be processes */
     int n_wanted;    /* those below are, from the open on */
+    int n_least;     /* so many would do at the open */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
     int inner_threads;      /* 0: leave */
@@ -192,7 +198,8 @@ size_t fmi_crew_bytes(int n); /* of struct fmi_crew_shm for n ranks */
 
 /*
  * Starts the warden and its workers, and waits until all are ready. plan.shm points to zeroed shared memory. 0; FM_EINIT; -EAGAIN; -ETIMEDOUT;
- * -EMFILE ... (detail). After an error nothing is left.
+ * -EMFILE ... (detail). After an error nothing is left. If not all could be forked, but enough, crew->plan.n_wanted is how many there are: the
+ * caller is to call fmi_crew_shrink().
  */
 int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64_t timeout);
 

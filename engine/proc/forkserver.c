@@ -29,7 +29,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,12 +56,22 @@ struct server {
     int host, socket, children;
 };
 
+/* The host sees the end of the server, and starts another. */
+static _Noreturn void leave_in_trouble(const char *what, int code)
+{
+    fmi_log(FM_LOG_WARNING, "%s: %s; the forkserver ends", what, fm_strerror(code));
+    fmi_forksafe_forget(getpid());
+    _exit(1);
+}
+
 static void answer(const struct server *s, int code, pid_t pid, int pidfd)
 {
     struct answer a = {.code = code, .pid = pid};
     if (code != 0)
         snprintf(a.detail, sizeof a.detail, "%s", fm_error_detail());
-    (void)fmi_sys_socket_send(s->socket, &a, sizeof a, &pidfd, pidfd >= 0);
+    int rc = fmi_sys_socket_send(s->socket, &a, sizeof a, &pidfd, pidfd >= 0);
+    if (rc != 0 && rc != -EPIPE && rc != -ECONNRESET)
+        leave_in_trouble("an answer cannot be sent", rc); /* for which the host would wait */
 }
 
 /* In the child. Each descriptor goes where it belongs, if the host has it. */
@@ -137,6 +146,8 @@ static void receive(const struct server *s)
     }
     if (rc == -ETIMEDOUT)
         return;
+    if (rc != 0 && rc != -EMFILE && rc != -EPROTO) /* it would come again, and be answered twice */
+        leave_in_trouble("a request cannot be received", rc);
     if (rc != 0)
         answer(s, fmi_error(rc, "a request to the forkserver: %s", fm_strerror(rc)), 0, -1);
     else
@@ -181,7 +192,7 @@ static _Noreturn void run_server(void *names, const int *fds)
         struct pollfd wait[] = {{.fd = s.socket, .events = POLLIN},
                                 {.fd = s.host, .events = POLLIN},
                                 {.fd = s.children, .events = POLLIN}};
-        if (poll(wait, 3, -1) < 0 && errno != EINTR)
+        if (fmi_sys_poll(wait, 3, -1) < 0)
             break;
         if (wait[1].revents != 0)
             break;
@@ -200,6 +211,7 @@ static struct { /* this process's server */
     _Atomic pid_t owner; /* else it is the parent's */
     _Atomic pid_t pid;   /* of one that has answered, or 0: for those who ask without the lock */
     int socket;          /* -1: none */
+    int is_behind;       /* an answer may be yet to come: the next request would get it */
     char *names;         /* of the libraries that it opens, for the next one, too; in the heap */
 } own = {.socket = -1};
 static struct fmi_forklock lock = FMI_FORKLOCK;
@@ -258,6 +270,7 @@ static int receive_answer(struct answer *a, int *pidfd, int64_t deadline_ns)
     if (rc == -EPIPE || rc == -ECONNRESET ||
         (rc == -ETIMEDOUT && fmi_sys_await_end(own.child.pidfd, 0) == 0))
         return has_died();
+    own.is_behind = rc != 0 && rc != -EMFILE;
     if (rc != 0)
         return fmi_error(rc, "no answer of the forkserver, process %d: %s%s", own.child.pid,
                          fm_strerror(rc), rc == -EMFILE ? " (see ulimit -n)" : "");
@@ -403,7 +416,7 @@ int fmi_forkserver_fork(struct fmi_child *child, const int *fds, int n_fds, int6
             rc = ask_another(child, fds, n_fds, deadline_ns);
         if (rc != 0)
             (void)fmi_launch_revoke(child, 0);
-        if (rc == -ETIMEDOUT || rc == -EPROTO) {
+        if (own.socket >= 0 && own.is_behind) {
             fmi_log(FM_LOG_WARNING, "%s; it is ended", fm_error_detail());
             stop_server();
         }

@@ -12,8 +12,6 @@
 #include "process.h"
 #include "usercode.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +157,15 @@ static void set_up(void)
         fmi_launch_refuse(fmi_error(own.children, "signalfd: %s", fm_strerror(own.children)));
 }
 
+static void end_process(void)
+{
+    struct fmi_exit ignored;
+    fmi_sys_kill(own.pid);
+    fmi_heap_recover(own.pid);
+    fmi_forksafe_forget(own.pid);
+    fmi_sys_reap(own.pid, &ignored);
+}
+
 static void fork_process(void)
 {
     pid_t keeper = getpid();
@@ -171,7 +178,11 @@ static void fork_process(void)
     FMI_FAULT("keeper.forked");
     atomic_store(&own.shm->pid, own.pid);
     atomic_store(&own.shm->state, FMI_PROCESS_FORKED);
-    fmi_sys_life_begin(&own.shm->life);
+    int rc = fmi_sys_life_begin(&own.shm->life);
+    if (rc != 0) {
+        end_process();
+        fmi_launch_refuse(fmi_error(rc, "set_robust_list in the keeper: %s", fm_strerror(rc)));
+    }
     fmi_park_wake(&own.shm->events); /* pairs with fmi_child_await_begin */
 }
 
@@ -183,11 +194,7 @@ static int host_has_ended(void)
 /* The host has ended, or has given the process up. */
 static _Noreturn void end_with_host(void)
 {
-    struct fmi_exit ignored;
-    fmi_sys_kill(own.pid);
-    fmi_heap_recover(own.pid);
-    fmi_forksafe_forget(own.pid);
-    fmi_sys_reap(own.pid, &ignored);
+    end_process();
     fmi_forksafe_forget(getpid()); /* nobody else will */
     _exit(1);
 }
@@ -197,7 +204,7 @@ static void await_process(void)
     for (;;) {
         struct pollfd wait[] = {{.fd = own.children, .events = POLLIN},
                                 {.fd = own.host, .events = POLLIN}};
-        if (poll(wait, 2, -1) < 0 && errno != EINTR)
+        if (fmi_sys_poll(wait, 2, -1) < 0)
             end_with_host();
         if (wait[1].revents != 0)
             end_with_host();

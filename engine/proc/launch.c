@@ -120,6 +120,7 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
     if (pid == 0) {
         fmi_forkserver_forget();
         entered = child->record;
+        await_confirmation(entered, fds[FMI_LAUNCH_HOST]);
         launch->entry(launch->arg, fds);
         _exit(1);
     }
@@ -143,7 +144,7 @@ static int meet(struct fmi_child *child)
     if (child->pidfd == -ESRCH) /* it ended at once, and the host waits for any child */
         return fmi_child_trouble(child);
     int rc = fmi_error(child->pidfd, "pidfd_open: %s (see ulimit -n)", fm_strerror(child->pidfd));
-    (void)fmi_launch_revoke(child, 0);
+    (void)fmi_launch_revoke(child, 0); /* so it has touched nothing */
     fmi_sys_kill(child->pid);
     fmi_sys_reap(child->pid, &ignored);
     return rc;

@@ -82,7 +82,9 @@ static int make_stacks(char **stack, size_t *bytes)
     if (rc != 0)
         return rc;
     char *guard = (char *)block + FMI_CRASH_STACK_BYTES;
-    fmi_sys_protect_none(guard, GUARD_BYTES);
+    rc = fmi_sys_protect_none(guard, GUARD_BYTES);
+    if (rc != 0)
+        return rc;
     *stack = guard + GUARD_BYTES;
     fmi_crash_set_guard(guard, *stack);
     fmi_crash_report_to(own.fault, own.starts, block);

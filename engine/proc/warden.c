@@ -14,6 +14,7 @@
 
 #include "cgroup.h"
 #include "clock.h"
+#include "error.h"
 #include "filemap.h"
 #include "forksafe.h"
 #include "heap.h"
@@ -21,7 +22,6 @@
 #include "process.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -126,18 +126,22 @@ static int reap_ended(struct fmi_warden *w)
     return pid != -ECHILD;
 }
 
-/* Who is left when all workers are gone is an orphan of theirs, and orphans of orphans appear as their parents die. */
-static _Noreturn void end_everything(struct fmi_warden *w, uint32_t state)
+static void kill_workers(struct fmi_warden *w)
 {
-    struct pollfd wait = {.fd = w->children, .events = POLLIN};
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
         fmi_sys_kill(w->wards[rank].pid);
         fmi_sys_kill(w->wards[rank].standby);
     }
-    while (reap_ended(w)) {
+}
+
+/* Who is left when all workers are gone is an orphan of theirs, and orphans of orphans appear as their parents die. */
+static _Noreturn void end_everything(struct fmi_warden *w, uint32_t state)
+{
+    struct pollfd wait = {.fd = w->children, .events = POLLIN};
+    for (kill_workers(w); reap_ended(w); kill_workers(w)) {
         if (count_workers(w) == 0)
             fmi_sys_kill_children(fmi_wards_has, w); /* reads all of /proc */
-        if (poll(&wait, 1, 100) >= 0)
+        if (fmi_sys_poll(&wait, 1, 100) >= 0)
             fmi_sys_drain(w->children);
     }
     if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING)
@@ -166,6 +170,14 @@ static void note_oom_kills(struct fmi_warden *w)
 {
     w->oom_kills = fmi_sys_cgroup_oom_kills();
     w->knows_oom_kills = 1;
+}
+
+/* Nobody is woken: the last worker to be ready wakes the host, or the first to fail. */
+static void begin_life(struct fmi_warden *w)
+{
+    int rc = fmi_sys_life_begin(&w->shm->life);
+    if (rc != 0)
+        fmi_launch_refuse(fmi_error(rc, "set_robust_list in the warden: %s", fm_strerror(rc)));
 }
 
 /* What workers are to inherit. */
@@ -201,8 +213,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
     plan->host_pidfd = fds[FMI_LAUNCH_HOST];
     int host_pidfd = fds[FMI_LAUNCH_HOST], bell = fds[1];
     struct fmi_warden w = {.plan = plan, .shm = plan->shm, .host_pidfd = host_pidfd, .bell = bell};
-    fmi_sys_life_begin(
-        &w.shm->life); /* the last worker to be ready wakes the host, or the first to fail */
+    begin_life(&w);
     set_up(&w);
     fmi_wards_start_missing(&w);
     settle(&w);
@@ -211,8 +222,8 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
         struct pollfd wait[] = {{.fd = w.children, .events = POLLIN},
                                 {.fd = host_pidfd, .events = POLLIN},
                                 {.fd = bell, .events = POLLIN}};
-        int n_ready = poll(wait, 3, poll_timeout_ms(&w, tick_ns));
-        if (n_ready < 0 && errno != EINTR)
+        int n_ready = fmi_sys_poll(wait, 3, poll_timeout_ms(&w, tick_ns));
+        if (n_ready < 0)
             end_everything(&w, FMI_CREW_BROKEN);
         if (n_ready == 0 && !w.knows_oom_kills)
             note_oom_kills(&w);

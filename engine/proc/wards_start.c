@@ -75,6 +75,16 @@ static int is_missing(const struct fmi_warden *w, int rank)
     return !has_left || atomic_load(&w->shm->command) == FMI_COMMAND_RUN;
 }
 
+/* The host, while it opens the crew, decides whether it can do without. */
+static void tell_unforked(struct fmi_warden *w, int rank, int code)
+{
+    uint32_t word = code == 0 ? 0 : (uint32_t)(rank + 1) << 16 | (uint32_t)-code;
+    if (atomic_load(&w->shm->unforked) == word)
+        return;
+    atomic_store(&w->shm->unforked, word); /* pairs with check_forks */
+    fmi_park_wake_all(&w->shm->events);
+}
+
 void fmi_wards_start_missing(struct fmi_warden *w)
 {
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
@@ -87,6 +97,7 @@ void fmi_wards_start_missing(struct fmi_warden *w)
             fmi_wards_fail_trial(w, rank, atomic_load(&w->shm->trial), rc);
             continue;
         }
+        tell_unforked(w, rank, rc);
         if (w->fork_failing_ns == 0)
             w->fork_failing_ns = fmi_now_ns();
         else if (fmi_now_ns() - w->fork_failing_ns > GIVE_UP_FORK_MS * (int64_t)1000000)
@@ -94,6 +105,7 @@ void fmi_wards_start_missing(struct fmi_warden *w)
         return; /* the poll loop tries again */
     }
     w->fork_failing_ns = 0;
+    tell_unforked(w, 0, 0);
 }
 
 int fmi_wards_retires(struct fmi_warden *w, int rank)

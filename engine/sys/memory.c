@@ -167,8 +167,9 @@ static int reserve_slice(int fd, size_t offset, void *mapped, size_t bytes)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = fd >= 0 ? fallocate(fd, 0, (off_t)offset, (off_t)bytes)
-                     : madvise(mapped, bytes, MADV_POPULATE_WRITE);
+    int rc = fd >= 0 ? fallocate(fd, 0, (off_t)offset, (off_t)bytes) : -1;
+    if (fd < 0 || (rc != 0 && (errno == ENOSYS || errno == EOPNOTSUPP)))
+        rc = madvise(mapped, bytes, MADV_POPULATE_WRITE);
     int error = rc == 0 ? 0 : errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error == EFAULT ? -ENOSPC : -error; /* EFAULT: a touch would have been SIGBUS */

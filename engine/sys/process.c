@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -103,8 +102,9 @@ pid_t fmi_sys_spawn(char *const argv[], char *const environment[], const int *fd
 pid_t fmi_sys_ended_child(void)
 {
     siginfo_t info = {0};
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
-        return -errno;
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+        if (errno != EINTR)
+            return -errno;
     return info.si_pid;
 }
 
@@ -112,12 +112,38 @@ int fmi_sys_reap(pid_t pid, struct fmi_exit *out)
 {
     int status;
     struct rusage usage;
-    if (wait4(pid, &status, 0, &usage) != pid)
-        return -errno;
+    while (wait4(pid, &status, 0, &usage) != pid)
+        if (errno != EINTR)
+            return -errno;
     out->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     out->code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     out->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
     return 0;
+}
+
+/* The kernel had no memory for a moment. */
+static int is_passing(int error)
+{
+    return error == EAGAIN || error == ENOMEM;
+}
+
+static void let_pass(void)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    nanosleep(&moment, NULL);
+}
+
+int fmi_sys_poll(struct pollfd *wait, int n, int timeout_ms)
+{
+    int rc = poll(wait, (nfds_t)n, timeout_ms);
+    if (rc >= 0)
+        return rc;
+    int error = errno;
+    for (int i = 0; i < n; i++)
+        wait[i].revents = 0;
+    if (is_passing(error))
+        let_pass();
+    return error == EINTR || is_passing(error) ? 0 : -error;
 }
 
 int fmi_sys_await_either(int fd, int other, int64_t deadline_ns)
@@ -133,7 +159,9 @@ int fmi_sys_await_either(int fd, int other, int64_t deadline_ns)
             return 0;
         if (rc == 0)
             return -ETIMEDOUT;
-        if (errno != EINTR)
+        if (is_passing(errno))
+            let_pass();
+        else if (errno != EINTR)
             return -errno;
     }
 }
@@ -188,19 +216,28 @@ int fmi_sys_notify_parent(pid_t expected)
     return kill(expected, SIGCHLD) == 0 ? 0 : -errno;
 }
 
+/* What one read gives of a file of /proc, as text. 0 or -errno. */
+static int read_text(const char *path, char *text, size_t bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t length;
+    do
+        length = read(fd, text, bytes - 1);
+    while (length < 0 && errno == EINTR);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return length > 0 ? 0 : -ESRCH;
+}
+
 /* statm: size, resident, shared, in pages. Copies of a parent's pages count as well as its own. */
 size_t fmi_sys_private_bytes(void)
 {
     char text[128];
     size_t resident, shared;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (read_text("/proc/self/statm", text, sizeof text) != 0)
         return 0;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (length <= 0)
-        return 0;
-    text[length] = '\0';
     if (sscanf(text, "%*u %zu %zu", &resident, &shared) != 2 || shared > resident)
         return 0;
     return (resident - shared) * fmi_sys_page_bytes();
@@ -221,14 +258,9 @@ struct stat_fields {
 static int read_stat(const char *path, struct stat_fields *out)
 {
     char text[512];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (length <= 0)
-        return -ESRCH;
-    text[length] = '\0';
+    int rc = read_text(path, text, sizeof text);
+    if (rc != 0)
+        return rc;
     const char *end = strrchr(text, ')');
     return end != NULL &&
                    sscanf(end,
@@ -449,13 +481,15 @@ int fmi_sys_eventfd(void)
 void fmi_sys_eventfd_ring(int fd)
 {
     uint64_t one = 1;
-    ssize_t written = write(fd, &one, sizeof one);
-    (void)written; /* EAGAIN: it is ringing already */
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) /* EAGAIN: it is ringing already */
+        ;
 }
 
 void fmi_sys_drain(int fd)
 {
     char bytes[1024];
-    while (read(fd, bytes, sizeof bytes) > 0)
-        ;
+    ssize_t n;
+    do
+        n = read(fd, bytes, sizeof bytes);
+    while (n > 0 || (n < 0 && errno == EINTR));
 }

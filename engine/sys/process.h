@@ -4,6 +4,7 @@
 
 /* Processes: the only file that forks, waits, kills and asks who the parent is. 0 or -errno unless said otherwise. */
 
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,8 @@ struct fmi_exit {
 pid_t fmi_sys_ended_child(void);
 /* Reaps the ended child `pid`. */
 int fmi_sys_reap(pid_t pid, struct fmi_exit *out);
+/* As poll(2): how many are ready; 0 also if a signal came, or the kernel had no memory for a moment: then look again. -errno. */
+int fmi_sys_poll(struct pollfd *wait, int n, int timeout_ms);
 /* Waits for the end of a pidfd's process, or until any other descriptor is readable. -ETIMEDOUT; deadline [ns]. */
 int fmi_sys_await_end(int pidfd, int64_t deadline_ns);
 /* Until one of two is. */

@@ -196,6 +196,11 @@ typedef struct fm_pool_opts {
      */
     size_t max_worker_bytes;
     int max_workers; /**< that fm_pool_resize() may ask for; their cores are chosen at the open. 0: as many as at the open */
+    /**
+     * So many workers would do, the caller included when it works. Where no more can be forked for a second, since a limit on processes is reached, the pool opens with those that there are: fm_pool_workers()
+     * tells how many, a line in the log what is missing, and fm_pool_resize() may ask for the others later. 0: all are needed; as a number that is larger than the usable cores, if workers is 0.
+     */
+    int min_workers;
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
@@ -204,8 +209,9 @@ typedef struct fm_pool_opts {
  * @param out   the pool; NULL on failure
  * @param opts  FM_POOL_OPTS(...), or NULL for one isolated worker per usable core
  * @return 0; `-EINVAL` an option out of range; FM_EINIT an initializer failed or a worker died in it
- *         (detail: rank and how); `-ETIMEDOUT` not ready within start_timeout; `-EAGAIN` no process
- *         could be forked; `-ENOMEM`, `-ENOSPC`, `-EMFILE`; FM_EUNSAFE (FM_FORK, if `FORKMAP_FORK=strict`) this process has other
+ *         (detail: rank and how); `-ETIMEDOUT` not ready within start_timeout; `-EAGAIN` fewer
+ *         processes could be forked than are needed (see min_workers); `-ENOMEM`, `-ENOSPC`, `-EMFILE`, or `-ENOSYS`, `-EPERM` ... of a system call that failed
+ *         (detail: which); FM_EUNSAFE (FM_FORK, if `FORKMAP_FORK=strict`) this process has other
  *         threads; FM_ENOINIT the method needs fm_init(); FM_ENOFUNC, FM_ESTALE the initializer's library cannot be had in the warden;
  *         FM_EBROKEN the forkserver, or the warden, died meanwhile
  * State after an error: everything is undone, no process is left.
