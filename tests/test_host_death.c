@@ -264,6 +264,30 @@ static void test_pool_can_be_opened_again_after_its_warden_was_killed(void **sta
     t_assert_all_gone(); /* the first pool's workers ended with their warden; the test adopted them */
 }
 
+/* It could do all the items alone, and did: a pool that had lost its workers was slow, and nothing else. */
+static void test_pool_whose_caller_works_says_that_its_warden_was_killed(void **state)
+{
+    (void)state;
+    fm_pool *pool;
+    fm_result *result;
+    int64_t n = 5, sum;
+    assert_int_equal(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2, .caller = FM_CALLER_WORKS)), 0);
+    kill(fm_pool_warden_pid(pool), SIGKILL);
+    t_sleep_us(5000);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fm_pool_map_range(pool, crash_at_7, 0, n, NULL, NULL), FM_EBROKEN);
+        assert_int_equal(fm_pool_map_range_async(pool, crash_at_7, 0, n, NULL, NULL, &result),
+                         FM_EBROKEN);
+        assert_int_equal(fm_pool_map_range_reduce(pool, crash_at_7, 0, n, FM_I64, FM_SUM, &sum,
+                                                  sizeof sum, NULL),
+                         FM_EBROKEN);
+    }
+    assert_true(strlen(fm_error_detail()) > 0);
+    assert_int_equal(fm_pool_destroy(pool), 0);
+    fm_forkserver_stop();
+    t_assert_all_gone();
+}
+
 static int leave_a_grandchild(const void *item, void *result, void *arg)
 {
     (void)result;
@@ -298,4 +322,5 @@ T_MAIN(T_EACH_METHOD(test_host_killed_in_a_map_takes_all_with_it),
        T_EACH_METHOD(test_host_may_reap_every_child_and_sees_the_warden_at_most),
        T_EACH_METHOD(test_pool_outlives_the_thread_that_opened_it),
        T_EACH_METHOD(test_pool_can_be_opened_again_after_its_warden_was_killed),
+       T_EACH_METHOD(test_pool_whose_caller_works_says_that_its_warden_was_killed),
        T_EACH_METHOD(test_process_that_a_function_forked_does_not_outlive_its_worker))

@@ -59,6 +59,9 @@ int fmi_pool_enter(fm_pool *pool)
     if (rc == 0 && phase != FMI_PHASE_OPEN)
         rc = fmi_error(FM_ECLOSED, "the pool is %s",
                        phase == FMI_PHASE_CLOSED ? "closed to new maps" : "terminated");
+    /* Or a caller that works would do all alone from now on, and nobody would know why it takes so long. */
+    if (rc == 0 && pool->has_crew)
+        rc = fmi_pool_trouble(pool);
     if (rc != 0)
         fmi_pool_leave(pool);
     return rc;

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Traps; see stage.h. */
+#include "stage.h"
+
+#include "fault.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PLACE(trap) ((int)((trap) >> 8))
+#define KIND(trap)  ((int)((trap)&255) - 1)
+
+enum { EXIT_CODE = 3 };
+
+void chaos_trap_set(struct chaos_stage *stage, int kind, int place, int passages)
+{
+    atomic_store(&stage->passages, passages);
+    atomic_store(&stage->trap, (uint32_t)place << 8 | (uint32_t)(kind + 1));
+}
+
+int chaos_trap_is_set(struct chaos_stage *stage)
+{
+    return atomic_load(&stage->trap) != 0;
+}
+
+int chaos_trap_take_back(struct chaos_stage *stage)
+{
+    return atomic_exchange(&stage->trap, 0) != 0;
+}
+
+static int take(struct chaos_stage *stage, uint32_t trap)
+{
+    return atomic_load(&stage->host) != getpid() &&
+           atomic_compare_exchange_strong(&stage->trap, &trap, 0);
+}
+
+void chaos_crash(void)
+{
+    volatile uintptr_t nowhere = 8;
+    *(volatile int *)nowhere = 1;
+}
+
+static void spring(int kind)
+{
+    if (kind == CHAOS_SEGV)
+        chaos_crash();
+    if (kind == CHAOS_EXIT)
+        exit(
+            EXIT_CODE); /* NOLINT(concurrency-mt-unsafe): in the middle of a function, on purpose */
+    if (kind == CHAOS_ABORT)
+        abort();
+    kill(getpid(), SIGKILL);
+}
+
+void chaos_trap_pass(struct chaos_stage *stage, int place)
+{
+    /* relaxed: the exchange decides */
+    uint32_t trap = atomic_load_explicit(&stage->trap, memory_order_relaxed);
+    if (trap == 0 || PLACE(trap) != place)
+        return;
+#ifdef FORKMAP_FAULTS
+    if (KIND(trap) == CHAOS_AT_POINT)
+        return;
+#endif
+    if (take(stage, trap))
+        spring(KIND(trap));
+}
+
+#ifdef FORKMAP_FAULTS
+static struct chaos_stage *entered; /* private to the worker */
+
+static void pass_point(const char *name)
+{
+    uint32_t trap = atomic_load_explicit(&entered->trap, memory_order_relaxed);
+    (void)name;
+    if (trap == 0 || KIND(trap) != CHAOS_AT_POINT || atomic_fetch_sub(&entered->passages, 1) > 1)
+        return;
+    if (take(entered, trap))
+        spring(CHAOS_AT_POINT);
+}
+
+int chaos_stage_enter(int rank, void *stage)
+{
+    (void)rank;
+    entered = stage;
+    fmi_fault_hook(pass_point);
+    return 0;
+}
+#else
+int chaos_stage_enter(int rank, void *stage)
+{
+    (void)rank;
+    (void)stage;
+    return 0;
+}
+#endif
