@@ -59,6 +59,7 @@ module forkmap_c
     integer(c_size_t) :: max_worker_bytes = 0
     integer(c_int) :: max_workers = 0
     integer(c_int) :: min_workers = 0
+    integer(c_int) :: signals = 0
   end type fm_pool_opts
 
   type, bind(C) :: fm_context

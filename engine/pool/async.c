@@ -8,6 +8,7 @@
 #include "opts.h"
 #include "result.h"
 #include "series.h"
+#include "soft_stop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -344,7 +345,10 @@ static int begin_map(fm_pool *pool, struct fmi_request *request, struct fm_resul
     struct fmi_mapping *m = &r->map->mapping;
     r->map->opts = *request->opts;
     request->opts = &r->map->opts;
+    fmi_soft_stop_begin(pool); /* until it is settled */
     int rc = fmi_mapping_begin(m, pool, request, 1);
+    if (rc != 0 || m->plan.n_items == 0)
+        fmi_soft_stop_end(pool);
     if (rc != 0)
         return rc;
     if (m->plan.n_items == 0) {

@@ -2,9 +2,11 @@
 /* What a map came to: its records, its code, and the states of items that nobody wanted any more. */
 #include "error.h"
 #include "mapping.h"
+#include "soft_stop.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int fmi_code_of_state(int state)
 {
@@ -76,6 +78,9 @@ int fmi_mapping_collect(struct fmi_mapping *m, struct fmi_report *report)
         close_status(m);
     if (m->is_cancelled)
         return fmi_error(FM_ECANCELLED, "the map was cancelled");
+    int number = was_stopped ? fmi_soft_stop_told(m->pool) : 0;
+    if (number != 0)
+        return fmi_error(FM_ECANCELLED, "the map was stopped by SIG%s", sigabbrev_np(number));
     if (was_stopped && fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
         return fmi_pool_trouble(m->pool); /* items were skipped, and so are all finished */
     if (was_stopped && rc == 0)

@@ -64,7 +64,10 @@ struct fm_pool {
     int method;    /* fm_start_method */
     int is_serial; /* FM_CALLER_ONLY */
     void *finalizer_arg;
-    int is_nested; /* opened by a function: its maps do not run inline there */
+    int is_nested;           /* opened by a function: its maps do not run inline there */
+    int signals;             /* fm_signals */
+    _Atomic int n_soft;      /* maps that end softly by signals; soft_stop.h */
+    _Atomic int stop_signal; /* that has told them to; 0: none */
     struct fmi_crew crew;
     struct fmi_pool_view view;
     char *block; /* the shared parts, between their guards */

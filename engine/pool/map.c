@@ -10,6 +10,7 @@
 #include "opts.h"
 #include "prepare.h"
 #include "series.h"
+#include "soft_stop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,9 +38,8 @@ void fmi_mapping_open(struct fmi_mapping *m)
     if (m->is_limited)
         fmi_pool_limit_begin(m->pool, fmi_pool_tick_of(m->plan.limit_ns, m->plan.factor));
     fmi_mapping_publish(m);
-    if (fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED)
-        fmi_job_stop_at(m->job,
-                        0); /* it was not there yet when fm_pool_terminate stopped the others */
+    if (fmi_pool_phase(m->pool) == FMI_PHASE_TERMINATED || fmi_soft_stop_told(m->pool) != 0)
+        fmi_job_stop_at(m->job, 0); /* it was not there yet when the others were stopped */
 }
 
 /* Workers may still be dying in the job: its slot and its blocks go with the pool. */
@@ -155,9 +155,12 @@ int fmi_series_begin(struct fmi_series *s, fm_pool *pool)
     s->is_inline = fmi_pool_is_inline(pool);
     if (!s->is_inline)
         rc = fmi_pool_enter(pool);
-    if (rc == 0)
-        s->key = report_key(pool);
-    return rc;
+    if (rc != 0)
+        return rc;
+    s->key = report_key(pool);
+    if (!s->is_inline)
+        fmi_soft_stop_begin(pool);
+    return 0;
 }
 
 static int map_in_series(struct fmi_series *s, const struct fmi_request *request,
@@ -185,8 +188,10 @@ int fmi_series_map(struct fmi_series *s, const struct fmi_request *request)
 
 void fmi_series_end(struct fmi_series *s)
 {
-    if (!s->is_inline)
+    if (!s->is_inline) {
+        fmi_soft_stop_end(s->pool);
         fmi_pool_leave(s->pool);
+    }
     fmi_report_keep(s->key, &s->report);
 }
 

@@ -50,6 +50,7 @@ int fmi_orders_write(struct fmi_orders_shm **out, const struct fmi_crew_plan *pl
     orders->max_tasks = ((const struct fmi_pool_view *)plan->arg)->max_tasks;
     orders->max_bytes = ((const struct fmi_pool_view *)plan->arg)->max_bytes;
     orders->host = plan->host;
+    orders->which = plan->ignores_term ? FMI_ORDERS_IGNORE_TERM : 0;
     for (int rank = 0; rank < plan->n; rank++)
         orders->cpus[rank] = plan->cpus[rank];
     rc = describe(orders, plan->initializer, FMI_ORDERS_INITIALIZER, &orders->initializer);
@@ -110,6 +111,7 @@ void fmi_orders_obey(void *orders_shm, const int *fds)
         .cpus = view.cpus,
         .stack_bytes = orders->stack_bytes,
         .inner_threads = orders->inner_threads,
+        .ignores_term = (orders->which & FMI_ORDERS_IGNORE_TERM) != 0,
         .host = orders->host,
         .initializer = resolve(orders, FMI_ORDERS_INITIALIZER, &orders->initializer),
         .finalizer = resolve(orders, FMI_ORDERS_FINALIZER, &orders->finalizer),

@@ -24,7 +24,7 @@ struct fmi_orders_shm {
     struct fmi_function_shm initializer, finalizer;
     int32_t cpus[]; /* by rank */
 };
-enum { FMI_ORDERS_INITIALIZER = 1, FMI_ORDERS_FINALIZER = 2 };
+enum { FMI_ORDERS_INITIALIZER = 1, FMI_ORDERS_FINALIZER = 2, FMI_ORDERS_IGNORE_TERM = 4 };
 static_assert(offsetof(struct fmi_orders_shm, host) == 64, "orders: layout");
 
 /* Describes the crew for a warden elsewhere. 0; FM_ENOFUNC; -ENOMEM, -ENOSPC. The caller frees it when the pool ends. */

@@ -76,3 +76,8 @@ int fmi_owner_has(const fm_pool *pool)
             return p->owner == fmi_owner_pid() && atomic_load(&p->mark) == FMI_HANDLE_LIVE;
     return 0;
 }
+
+fm_pool *fmi_owner_first_handle(void)
+{
+    return atomic_load(&handles);
+}

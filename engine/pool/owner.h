@@ -21,5 +21,7 @@ fm_pool *fmi_owner_new_handle(void);
 
 /* 1 if this process opened `pool` and it is live. Only compares the pointer. */
 int fmi_owner_has(const fm_pool *pool);
+/* The list of handles, dead ones too: by `next`. It only grows, so a signal handler may walk it. */
+fm_pool *fmi_owner_first_handle(void);
 
 #endif

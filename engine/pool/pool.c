@@ -45,6 +45,8 @@ static int check_opts(const fm_pool_opts *o)
         return fmi_error(-EINVAL, "unknown pin %d", o->pin);
     if (o->caller < 0 || o->caller > FM_CALLER_ONLY)
         return fmi_error(-EINVAL, "unknown caller mode %d", o->caller);
+    if (o->signals < 0 || o->signals > FM_SIGNALS_SOFT)
+        return fmi_error(-EINVAL, "unknown signals %d", o->signals);
     if (o->stack_bytes > PTRDIFF_MAX / 2)
         return fmi_error(-EINVAL, "stack_bytes is %zu", o->stack_bytes);
     if (o->init_arg == NULL && o->init_arg_bytes > 0)
@@ -158,6 +160,7 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
         .initializer = o->initializer,
         .finalizer = o->finalizer,
         .init_arg = o->init_arg_bytes > 0 ? pool->init_arg : o->init_arg,
+        .ignores_term = o->signals == FM_SIGNALS_SOFT,
         .work = fmi_pool_serve,
         .on_death = fmi_pool_wake_all,
         .has_share = fmi_pool_has_share,
@@ -265,6 +268,7 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
                                                  : o->caller;
     pool->is_serial = o->caller == FM_CALLER_ONLY;
     pool->is_nested = fmi_runner_current() != NULL;
+    pool->signals = o->signals;
     atomic_store(&pool->phase, FMI_PHASE_OPEN);
     pool->start_timeout = o->start_timeout > 0 ? o->start_timeout : START_TIMEOUT_NS;
     int rc = count_workers(o);
@@ -433,4 +437,10 @@ int fm_pool_warden_pid(fm_pool *pool)
 {
     int rc = fmi_pool_check(pool);
     return rc != 0 ? rc : pool->has_crew ? pool->crew.warden.pid : 0;
+}
+
+int fm_pool_signal(const fm_pool *pool)
+{
+    int rc = fmi_pool_check(pool);
+    return rc != 0 ? rc : atomic_load(&pool->stop_signal);
 }

@@ -8,6 +8,7 @@
 #include "heap.h"
 #include "owner.h"
 #include "process.h"
+#include "soft_stop.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -158,6 +159,7 @@ static void settle_map(struct fm_result *r)
     pool->async[m->slot] = NULL;
     pthread_mutex_unlock(&pool->lock);
     r->code = fmi_mapping_end(m, rc, &r->report);
+    fmi_soft_stop_end(pool);
 }
 
 void fmi_result_publish(struct fm_result *r, fm_pool *pool)

@@ -173,7 +173,8 @@ struct fmi_crew_plan {
     int n_least;     /* so many would do at the open */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
-    int inner_threads;      /* 0: leave */
+    int inner_threads; /* 0: leave */
+    int ignores_term;  /* its workers do: what asks the host to end may go to all of its group */
     struct fmi_person host; /* who has opened it */
     int host_pidfd;         /* the warden sets it */
     int (*initializer)(int rank, void *arg);

@@ -8,6 +8,7 @@
 #include "process.h"
 #include "usercode.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -187,6 +188,8 @@ _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32
     snprintf(self.name, sizeof self.name, "fm-w%02d", rank);
     if (!is_standby) /* or it could be ready before the warden tells */
         atomic_store(&self.shared->pid, (uint32_t)getpid());
+    if (plan->ignores_term)
+        signal(SIGTERM, SIG_IGN); /* and that stays so */
     fmi_usercode_run(&(struct fmi_usercode){.parent = warden_pid,
                                             .name = self.name,
                                             .cpu = plan->cpus[rank],

@@ -160,6 +160,19 @@ enum fm_caller {
         3 /**< no processes: the caller does all, one item after the other. For debuggers and valgrind */
 };
 
+/** What SIGINT and SIGTERM mean while maps run on a pool. */
+enum fm_signals {
+    FM_SIGNALS_LEAVE = 1, /**< default: what they mean to the program; a pool touches no handler */
+    /**
+     * The first one ends all maps of such pools softly: items that run are finished, no others begin, and the maps return FM_ECANCELLED. `status` arrays and
+     * records tell what was done, fm_pool_signal() which signal it was. Until the last of these maps has ended, a map that begins is stopped at
+     * once, and another signal, if it comes 100 ms later or more, has its default action: the process dies of it, and the workers with it. The handlers are
+     * installed when a map begins and put back when the last one has ended (of a map that is handed out: when its result is settled); a signal that is
+     * ignored stays ignored. Workers ignore SIGTERM, which may go to all processes of a job. Single calls and streams are no maps.
+     */
+    FM_SIGNALS_SOFT = 2
+};
+
 /**
  * @def FM_POOL_OPTS
  * Options by name, the others 0: `FM_POOL_OPTS(.workers = 4)`.
@@ -201,6 +214,7 @@ typedef struct fm_pool_opts {
      * tells how many, a line in the log what is missing, and fm_pool_resize() may ask for the others later. 0: all are needed; as a number that is larger than the usable cores, if workers is 0.
      */
     int min_workers;
+    int signals;     /**< an fm_signals; 0: FM_SIGNALS_LEAVE */
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
@@ -288,6 +302,15 @@ FM_API FM_NODISCARD int fm_pool_resize(fm_pool *pool, int workers);
  * Blocks / thread-safety: never; any thread.
  */
 FM_API int fm_pool_workers(const fm_pool *pool);
+
+/**
+ * The signal that ended the last maps of a pool with FM_SIGNALS_SOFT. One that came at the very end may have found all items done: the map
+ * returned 0 then, and this tells of the signal.
+ * @param pool  a pool
+ * @return its number; 0 if none came since a map began while no other ran; `-EINVAL` no pool; FM_EFORKED
+ * Blocks / thread-safety: never; any thread.
+ */
+FM_API int fm_pool_signal(const fm_pool *pool);
 
 /** What has happened in a pool since it was opened. */
 typedef struct fm_pool_counters {
