@@ -116,7 +116,8 @@ static int check_file(const struct fmi_infile *in, const struct fmi_journal_key 
 {
     alignas(4096) char bytes[offsetof(struct fmi_journal_shm, done)];
     const struct fmi_journal_shm *head = (const struct fmi_journal_shm *)(const void *)bytes;
-    int rc = fmi_infile_read(in, bytes, sizeof bytes, 0);
+    memset(bytes, 0, sizeof bytes);
+    int rc = in->bytes < sizeof bytes ? 0 : fmi_infile_read(in, bytes, sizeof bytes, 0);
     if (rc != 0)
         return rc;
     if (head->magic != FMI_JOURNAL_MAGIC)
