@@ -2,6 +2,7 @@
 /* Options of `forkmap map` and `forkmap run`. */
 #include "options.h"
 
+#include "output.h"
 #include "plugin.h"
 #include "values.h"
 
@@ -34,7 +35,10 @@ enum {
     KEY_ROWS,
     KEY_REPEAT,
     KEY_AS,
-    KEY_MISSING
+    KEY_MISSING,
+    KEY_JOURNAL,
+    KEY_RETRY_FAILED,
+    KEY_JOBLOG
 };
 
 static const struct argp_option options[] = {
@@ -92,8 +96,18 @@ static const struct argp_option options[] = {
      "With --on-error continue: give up after N failed items; OUT is not written then", 0},
     {"failures", KEY_FAILURES, "FILE", 0,
      "Write the record of each failed item to FILE, as JSON lines", 0},
+    {"joblog", KEY_JOBLOG, "FILE", 0,
+     "Append a line for each failed item to FILE, in the columns of GNU parallel's --joblog", 0},
 
-    {NULL, 0, NULL, 0, "Function and results", 6},
+    {NULL, 0, NULL, 0, "When the command is killed", 6},
+    {"journal", KEY_JOURNAL, "FILE", 0,
+     "Note in FILE what is done, and keep the results in OUT.part until all are there: whatever "
+     "kills the command, the same command goes on where it was",
+     0},
+    {"retry-failed", KEY_RETRY_FAILED, NULL, 0,
+     "With --journal: run the items again that failed before, and what is not done yet", 0},
+
+    {NULL, 0, NULL, 0, "Function and results", 7},
     {"load", KEY_LOAD, "PATH.so", 0, FMC_PLUGIN_HELP, 0},
     {"arg", KEY_ARG, "KEY=VALUE", 0,
      "Parameter of a kernel; a function of your own gets all of them as one text, "
@@ -110,7 +124,7 @@ static const struct argp_option options[] = {
      "Kernels: time a serial loop, OpenMP and forkmap in turn, and print the three medians", 0},
     {"repeats", KEY_REPEATS, "N", 0, "Rounds of --compare (default 5)", 0},
 
-    {NULL, 0, NULL, 0, "What is shown", 7},
+    {NULL, 0, NULL, 0, "What is shown", 8},
     {"progress", KEY_PROGRESS, NULL, 0,
      "Show progress, as plain lines where stderr is no terminal (default: a bar on a terminal "
      "only)",
@@ -220,6 +234,17 @@ static error_t parse_policy(int key, char *arg, struct argp_state *state)
     case KEY_FAILURES:
         o->failures = arg;
         return 0;
+    case KEY_JOBLOG:
+        o->joblog = arg;
+        return 0;
+    case KEY_JOURNAL:
+        if (o->map.journal != NULL)
+            argp_error(state, "--journal %s: given twice", arg);
+        o->map.journal = arg;
+        return 0;
+    case KEY_RETRY_FAILED:
+        o->map.journal_flags |= FM_JOURNAL_RETRY_FAILED;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -292,7 +317,16 @@ static void check_output_name(const char *path, const struct argp_state *state)
 int fmc_options_writes_stdout(const struct fmc_options *o)
 {
     return (o->output != NULL && is_stdout(o->output)) ||
-           (o->failures != NULL && is_stdout(o->failures));
+           (o->failures != NULL && is_stdout(o->failures)) ||
+           (o->joblog != NULL && is_stdout(o->joblog));
+}
+
+static void check_journal(const struct fmc_options *o, const struct argp_state *state)
+{
+    if (o->map.journal == NULL && o->map.journal_flags != 0)
+        argp_error(state, "--retry-failed needs the --journal that tells what failed");
+    if (o->map.journal != NULL && o->pick.map == FMC_MAP_NEVER)
+        argp_error(state, "--map never: with --journal OUT is always mapped");
 }
 
 static void check_together(const struct fmc_options *o, const struct argp_state *state)
@@ -301,6 +335,7 @@ static void check_together(const struct fmc_options *o, const struct argp_state 
         argp_error(state, "--repeats is for --compare; --repeat N maps the rows N times over");
     if (o->map.max_failures > 0 && o->map.on_error != FM_ON_ERROR_CONTINUE)
         argp_error(state, "--max-failures needs --on-error continue");
+    check_journal(o, state);
     if (o->output != NULL)
         check_output_name(o->output, state);
     if (o->output != NULL && strcmp(o->output, "-") == 0)

@@ -18,6 +18,7 @@ struct fmc_options {
     const char *output;   /* -o, NULL: none */
     const char *out_spec; /* --out, NULL: none */
     const char *failures; /* --failures, NULL: none */
+    const char *joblog;   /* --joblog, NULL: none */
     const char **loads;   /* --load in the order given */
     int n_loads;
     struct fmk_param *args; /* --arg in the order given; ends with a NULL key */

@@ -91,6 +91,9 @@ module forkmap_c
     type(c_funptr) :: callback = c_null_funptr ! of maps that do not wait, which have no binding
     type(c_funptr) :: error_callback = c_null_funptr
     type(c_ptr) :: callback_arg = c_null_ptr
+    type(c_ptr) :: journal = c_null_ptr ! c_loc of a path that ends with c_null_char
+    integer(c_int) :: journal_flags = 0
+    type(c_ptr) :: journal_done = c_null_ptr ! c_loc of an integer(c_int64_t)
   end type fm_map_opts
 
   type, bind(C) :: fm_chunk

@@ -40,6 +40,10 @@ static int check_kernel_words(const struct fmc_options *o, const struct fmk_kern
             "%s: --columns, --rows, --repeat, --as and --missing have no INPUT here", k->name);
     if (o->n_args > FMK_MAX_PARAMS)
         return fmc_say_error(FMC_USAGE, NULL, "%s: more than %d --arg", k->name, FMK_MAX_PARAMS);
+    if (o->map.journal != NULL)
+        return fmc_say_error(
+            FMC_USAGE, "a kernel's results lie in memory, which ends with the command",
+            "%s is a kernel: --journal is for functions of your own, and -e", k->name);
     if (run || o->n_inputs == k->n_columns || takes_table(k, o->n_inputs))
         return FMC_DONE;
     if (k->n_columns == 0)
@@ -83,9 +87,9 @@ static int check_expression_words(const struct fmc_options *o)
 }
 
 /* Records that replace an input, the library or the output are a slip of the pen. */
-static int check_failures(const struct fmc_job *job)
+static int check_apart(const struct fmc_job *job, const char *option, const char *file)
 {
-    const char *file = job->options->failures, *same = NULL;
+    const char *same = NULL;
     if (file == NULL)
         return FMC_DONE;
     for (int i = 0; i < job->n_inputs; i++)
@@ -100,8 +104,29 @@ static int check_failures(const struct fmc_job *job)
         same = "the output";
     if (same == NULL)
         return FMC_DONE;
-    return fmc_say_error(FMC_USAGE, "give the records a file of their own",
-                         "--failures %s: it is %s", file, same);
+    return fmc_say_error(FMC_USAGE, "give it a file of its own", "%s %s: it is %s", option, file,
+                         same);
+}
+
+static int check_files(const struct fmc_job *job)
+{
+    const struct fmc_options *o = job->options;
+    int rc = check_apart(job, "--failures", o->failures);
+    if (rc == FMC_DONE)
+        rc = check_apart(job, "--joblog", o->joblog);
+    if (rc == FMC_DONE)
+        rc = check_apart(job, "--journal", o->map.journal);
+    if (rc == FMC_DONE && o->map.journal != NULL &&
+        ((o->failures != NULL && fmc_failures_same_file(o->map.journal, o->failures)) ||
+         (o->joblog != NULL && fmc_failures_same_file(o->map.journal, o->joblog))))
+        rc =
+            fmc_say_error(FMC_USAGE, "give it a file of its own",
+                          "--journal %s: it is the file of --failures or --joblog", o->map.journal);
+    if (rc == FMC_DONE && o->joblog != NULL && o->failures != NULL &&
+        fmc_failures_same_file(o->joblog, o->failures))
+        rc = fmc_say_error(FMC_USAGE, "give it a file of its own",
+                           "--joblog %s: it is the file of --failures", o->joblog);
+    return rc;
 }
 
 static int is_called_npy(const char *file)
@@ -173,7 +198,7 @@ static int parse_words(struct fmc_job *job, int run)
     }
     if (rc == FMC_DONE)
         rc = check_output(job);
-    return rc == FMC_DONE ? check_failures(job) : rc;
+    return rc == FMC_DONE ? check_files(job) : rc;
 }
 
 /* A function of one pointer per column, or of one for a single input. */
@@ -364,7 +389,10 @@ int fmc_job_open_output(struct fmc_job *job, struct fmc_output *output)
 {
     const struct fmc_options *options = job->options;
     int rc = FMC_DONE;
-    if (options->output != NULL)
+    if (options->output != NULL && options->map.journal != NULL)
+        rc = fmc_output_open_part(output, options->output, options->map.journal, &job->rows, job->n,
+                                  &job->out);
+    else if (options->output != NULL)
         rc = job->out != NULL ? fmc_output_reserve(output, options->output, job->out)
                               : fmc_output_open(output, options->output, options->pick.map,
                                                 &job->rows, job->n, &job->out);

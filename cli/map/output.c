@@ -148,8 +148,24 @@ int fmc_output_open(struct fmc_output *o, const char *path, int map, const struc
     return code == 0 ? FMC_DONE : fmc_say_code(code, path, "--map never makes a copy in memory");
 }
 
+int fmc_output_open_part(struct fmc_output *o, const char *path, const char *journal,
+                         const struct fmc_rows *rows, int64_t n, fm_array **out)
+{
+    int64_t shape[FM_MAX_DIMS] = {n};
+    memcpy(shape + 1, rows->shape, sizeof rows->shape);
+    *o = (struct fmc_output){.path = path};
+    return fmc_part_open(&o->part, path, journal, rows->dtype, rows->ndim + 1, shape, out);
+}
+
+int fmc_output_is_open(const struct fmc_output *o)
+{
+    return o->writer != NULL || o->part.target != NULL;
+}
+
 int fmc_output_commit(struct fmc_output *o, const fm_array *array)
 {
+    if (o->part.target != NULL)
+        return fmc_part_commit(&o->part);
     fm_npy_writer *writer = o->writer;
     if (writer == NULL)
         return FMC_DONE;
@@ -165,4 +181,5 @@ void fmc_output_abandon(struct fmc_output *o)
 {
     fm_npy_abandon(o->writer);
     o->writer = NULL;
+    fmc_part_abandon(&o->part, o->is_begun);
 }

@@ -5,8 +5,10 @@
 /*
  * The output: what a row of it looks like, its array, and its file. The file is reserved at full size without a name (or under a
  * temporary one) before the work begins, and gets its name when the results are in it. A large one is mapped: its array is the file, so
- * it may be larger than the memory, and is not written a second time at the end.
+ * it may be larger than the memory, and is not written a second time at the end. With a journal it is a file from the beginning (part.h).
  */
+
+#include "part.h"
 
 #include <forkmap/forkmap.h>
 
@@ -45,7 +47,12 @@ void fmc_output_clear_failed(const struct fmc_seen *out, const struct fmc_seen *
 struct fmc_output {
     const char *path;
     fm_npy_writer *writer;
+    struct fmc_part part; /* with a journal, instead of the writer */
+    int is_begun;         /* a journal speaks of it */
 };
+
+/* 1 until it is committed or abandoned. */
+int fmc_output_is_open(const struct fmc_output *o);
 
 /* From this size on a file is mapped and not copied: below, a copy is as fast, and a file that others change meanwhile does no harm. */
 #define FMC_MAP_BYTES ((size_t)256 << 20)
@@ -64,10 +71,14 @@ int fmc_output_reserve(struct fmc_output *o, const char *path, const fm_array *a
 int fmc_output_open(struct fmc_output *o, const char *path, int map, const struct fmc_rows *rows,
                     int64_t n, fm_array **out);
 
+/* The same for a map with that journal. */
+int fmc_output_open_part(struct fmc_output *o, const char *path, const char *journal,
+                         const struct fmc_rows *rows, int64_t n, fm_array **out);
+
 /* Writes the array and gives the file its name. Returns 0 or FMC_ENVIRONMENT; then nothing is left. */
 int fmc_output_commit(struct fmc_output *o, const fm_array *array);
 
-/* Removes what was reserved; nothing to do after a commit. */
+/* Removes what was reserved, but not what a journal speaks of; nothing to do after a commit. */
 void fmc_output_abandon(struct fmc_output *o);
 
 #endif

@@ -50,10 +50,13 @@ static double share(const fm_progress *now)
 }
 
 /* "28311/65536 items  1.2M/s  ETA 0:03  failed 2"; `aligned`: with columns that stay where they are. */
-static void describe(const fm_progress *now, const char *gap, int aligned, char *text, size_t cap)
+static void describe(const struct fmc_progress *p, const fm_progress *now, const char *gap,
+                     int aligned, char *text, size_t cap)
 {
     char rate[16], eta[16], failed[40] = "", total[24];
-    const double per_second = now->seconds > 0 ? (double)now->n_done / now->seconds : 0;
+    const int64_t before = p->n_before != NULL && *p->n_before > 0 ? *p->n_before : 0;
+    const int64_t n_run = now->n_done > before ? now->n_done - before : 0;
+    const double per_second = now->seconds > 0 ? (double)n_run / now->seconds : 0;
     const double left = (double)(now->n_items - now->n_done);
     const int digits = snprintf(total, sizeof total, "%" PRId64, now->n_items);
     fmc_units_count(rate, sizeof rate, per_second);
@@ -96,7 +99,7 @@ static int terminal_width(void)
 static void draw_bar(struct fmc_progress *p, const fm_progress *now)
 {
     char text[160];
-    describe(now, "  ", 1, text, sizeof text);
+    describe(p, now, "  ", 1, text, sizeof text);
     const int columns = terminal_width();
     int width = columns - (int)strlen(text) - (int)strlen(" 100% || ") - 1;
     if (width > WIDEST_BAR)
@@ -123,10 +126,10 @@ static void print_event(const fm_progress *now)
     (void)fmc_event_write(stdout, event); /* a broken stdout is reported once, at the end */
 }
 
-static void print_line(const fm_progress *now)
+static void print_line(const struct fmc_progress *p, const fm_progress *now)
 {
     char text[160];
-    describe(now, ", ", 0, text, sizeof text);
+    describe(p, now, ", ", 0, text, sizeof text);
     fprintf(stderr, "forkmap: %d%%, %s\n", (int)(share(now) * 100), text);
 }
 
@@ -138,7 +141,7 @@ int fmc_progress_step(const fm_progress *now, void *arg)
         draw_bar(p, now);
     } else if (p->form == FMC_PROGRESS_LINES && now->seconds >= p->next_seconds) {
         p->next_seconds = now->seconds + LINE_SECONDS;
-        print_line(now);
+        print_line(p, now);
     } else if (p->form == FMC_PROGRESS_EVENTS && now->seconds >= p->next_seconds) {
         p->next_seconds = now->seconds + EVENT_SECONDS;
         print_event(now);

@@ -22,6 +22,8 @@ struct fmc_progress {
     int drawn;
     double next_seconds; /* of the next line or event */
     fm_progress last;
+    const int64_t *
+        n_before; /* items that earlier runs have ended: they say nothing of the speed; NULL: none */
 };
 
 /* Chooses the form: `show` is an fmc_show. */

@@ -6,6 +6,7 @@
 #include "events.h"
 #include "failures.h"
 #include "job.h"
+#include "joblog.h"
 #include "progress.h"
 #include "report.h"
 #include "say.h"
@@ -28,6 +29,9 @@ struct work {
     struct fmc_output output;
     struct fmc_progress progress;
     struct fmc_failures failures;
+    struct fmc_joblog joblog;
+    int64_t
+        n_before; /* items that earlier runs have ended; -1: there is no journal, or it was not opened */
     fm_pool *pool;
     int mapped;          /* the records tell of this map */
     double stop_seconds; /* since the begin of the map, when a signal was seen; 0: none was */
@@ -49,9 +53,12 @@ static double now_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int interrupted(const char *failures)
+static int interrupted(const char *failures, int is_kept)
 {
     const int number = fmc_stop_signal();
+    if (is_kept)
+        return fmc_say_error(FMC_SIGNALLED + number, "the same command goes on from there",
+                             "stopped by SIG%s: what is done is kept", sigabbrev_np(number));
     return fmc_say_error(FMC_SIGNALLED + number, NULL, "stopped by SIG%s: %s%s",
                          sigabbrev_np(number),
                          failures != NULL ? "no results were written; the failures so far are in "
@@ -99,15 +106,17 @@ static int begin(struct work *w, int run)
 {
     int rc = fmc_job_prepare(&w->job, w->options, run);
     if (rc != FMC_DONE)
-        return fmc_stop_signal() != 0 ? interrupted(NULL) : rc;
+        return fmc_stop_signal() != 0 ? interrupted(NULL, 0) : rc;
     fmc_stop_install(); /* from here on there is something to clean up */
     rc = fmc_job_open_output(&w->job, &w->output);
     if (rc == FMC_DONE)
         rc = fmc_failures_open(&w->failures, w->options->failures);
     if (rc == FMC_DONE)
+        rc = fmc_joblog_open(&w->joblog, w->options->joblog);
+    if (rc == FMC_DONE)
         rc = open_pool(w);
     if (rc == FMC_DONE && fmc_stop_signal() != 0)
-        rc = interrupted(NULL);
+        rc = interrupted(NULL, 0);
     return rc;
 }
 
@@ -136,10 +145,13 @@ static void map(struct work *w)
     opts.progress = step;
     opts.progress_arg = w;
     opts.progress_interval = PROGRESS_NS;
+    opts.journal_done = &w->n_before;
     fmc_progress_init(&w->progress, w->options->progress, w->options->json, w->options->quiet);
+    w->progress.n_before = &w->n_before;
     const double begin_seconds = now_seconds();
     w->code = fmc_job_map(&w->job, w->pool, &opts);
     w->seconds = now_seconds() - begin_seconds;
+    w->output.is_begun = w->n_before >= 0;
     w->overwritten = !fmc_job_is_intact(&w->job);
     if (w->overwritten)
         w->code = FM_ECORRUPT;
@@ -174,7 +186,9 @@ static int close_failures(struct work *w, int rc)
         return rc;
     }
     const int write_rc = fmc_failures_commit(&w->failures, w->records, w->n_records);
-    return rc == FMC_DONE ? write_rc : rc;
+    const int log_rc = fmc_joblog_append(&w->joblog, w->options->function, w->records, w->n_records,
+                                         w->options->map.item_timeout);
+    return rc != FMC_DONE ? rc : write_rc != FMC_DONE ? write_rc : log_rc;
 }
 
 /* Stopped at the first failure: only the lowest failed item does not depend on timing. */
@@ -187,7 +201,8 @@ static void keep_lowest(struct work *w)
 /* What happens to the output is said together with what happened to the items. */
 static int report_failures(struct work *w)
 {
-    const char *out = w->output.path;
+    const char *out = w->output.path,
+               *fate = w->n_before >= 0 ? "; unfinished: " : "; not written: ";
     w->records = fmc_report_fetch(w->pool, &w->n_records);
     keep_lowest(w);
     fmc_report_print(w->records, w->n_records, w->options->map.item_timeout, w->failures.text);
@@ -197,11 +212,10 @@ static int report_failures(struct work *w)
         return fmc_say_error(FMC_SOME_FAILED,
                              "--on-error continue tries all items and writes the good rows",
                              "stopped at the first failure (%s)%s%s", fm_strerror(w->code),
-                             out != NULL ? "; not written: " : "", out != NULL ? out : "");
+                             out != NULL ? fate : "", out != NULL ? out : "");
     if (w->gave_up)
         return fmc_say_error(FMC_SOME_FAILED, NULL, "gave up after %" PRId64 " failed items%s%s",
-                             w->n_failed, out != NULL ? "; not written: " : "",
-                             out != NULL ? out : "");
+                             w->n_failed, out != NULL ? fate : "", out != NULL ? out : "");
     return fmc_say_error(FMC_SOME_FAILED, NULL, "%" PRId64 " of %" PRId64 " items failed%s%s",
                          w->n_failed, w->job.n, out != NULL ? "; their rows are zero in " : "",
                          out != NULL ? out : "");
@@ -262,7 +276,7 @@ static int judge(struct work *w)
     if (w->code != 0 && fmc_stop_signal() != 0) {
         if (w->mapped) /* the records so far, for --failures */
             w->records = fmc_report_fetch(w->pool, &w->n_records);
-        return interrupted(w->mapped ? w->failures.text : NULL);
+        return interrupted(w->mapped ? w->failures.text : NULL, w->n_before >= 0);
     }
     count(w);
     if (w->code != 0)
@@ -271,7 +285,7 @@ static int judge(struct work *w)
         rc = verify(w);
     const int keep =
         w->code == 0 ? rc == FMC_DONE : is_item_code(w->code) && w->job.status && !w->gave_up;
-    if (!keep || w->output.writer == NULL)
+    if (!keep || !fmc_output_is_open(&w->output))
         return rc;
     if (w->code != 0)
         fmc_output_clear_failed(&w->job.seen_out, &w->job.seen_status);
@@ -294,6 +308,8 @@ static void print_summary_event(const struct work *w, int exit_code)
     json_object_set_new(event, "items", json_integer(w->job.n));
     json_object_set_new(event, "done", count_or_null(w->n_done));
     json_object_set_new(event, "failed", count_or_null(w->n_failed));
+    if (w->n_before >= 0)
+        json_object_set_new(event, "before", json_integer(w->n_before));
     json_object_set_new(event, "seconds", json_real(w->seconds));
     json_object_set_new(event, "workers", json_integer(fm_pool_workers(w->pool)));
     json_object_set_new(event, "status", fmc_event_text(fm_errname(w->code)));
@@ -313,10 +329,14 @@ static void summarise(const struct work *w, int exit_code)
     char time[24], rate[16];
     if (w->options->json)
         print_summary_event(w, exit_code);
+    if (w->n_before > 0 && !w->options->json && !w->options->quiet)
+        fprintf(stderr, "%" PRId64 " of %" PRId64 " items were done before\n", w->n_before,
+                w->job.n);
     if (w->options->json || w->options->quiet || w->n_done < 0)
         return;
+    const int64_t n_run = w->n_before > 0 ? w->job.n - w->n_before : w->n_done;
     fmc_units_seconds(time, sizeof time, w->seconds);
-    fmc_units_count(rate, sizeof rate, w->seconds > 0 ? (double)w->n_done / w->seconds : 0);
+    fmc_units_count(rate, sizeof rate, w->seconds > 0 ? (double)n_run / w->seconds : 0);
     if (w->n_failed > 0)
         fprintf(stderr, "%" PRId64 " of ", w->n_done);
     fprintf(stderr, "%" PRId64 " items in %s (%s/s), %d workers%s%s\n", w->job.n, time, rate,
@@ -337,7 +357,12 @@ int fmc_work(const struct fmc_options *options, int run)
 {
     if (options->print_source)
         return print_source(options);
-    struct work w = {.options = options, .n_done = -1, .n_failed = -1, .verified = -1};
+    struct work w = {.options = options,
+                     .joblog.fd = -1,
+                     .n_before = -1,
+                     .n_done = -1,
+                     .n_failed = -1,
+                     .verified = -1};
     int rc = begin(&w, run);
     if (rc == FMC_DONE) {
         announce(&w);
@@ -349,6 +374,7 @@ int fmc_work(const struct fmc_options *options, int run)
     }
     fmc_output_abandon(&w.output);
     rc = close_failures(&w, rc);
+    fmc_joblog_close(&w.joblog);
     (void)fm_pool_destroy(w.pool); /* whatever it says, the command ends now */
     if (!w.overwritten)            /* what cannot be trusted is not followed */
         fmc_job_release_arrays(&w.job);

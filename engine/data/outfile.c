@@ -223,6 +223,7 @@ static void close_all(struct fmi_outfile *o)
 int fmi_outfile_open(struct fmi_outfile *o, const char *path, size_t bytes, unsigned flags)
 {
     *o = (struct fmi_outfile){.fd = -1, .folder_fd = -1, .bytes = bytes, .owner = getpid()};
+    o->is_new = (flags & FMI_OUTFILE_NEW) != 0;
     if (path == NULL)
         return fmi_error(-EINVAL, "path is NULL");
     o->path = strdup(path);
@@ -269,6 +270,29 @@ int fmi_outfile_write_at(struct fmi_outfile *o, const void *data, size_t bytes, 
     return 0;
 }
 
+/* rename() replaces, link() does not. A file with a temporary name loses that one when it is abandoned. */
+static int give_new_name(struct fmi_outfile *o)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", o->fd);
+    int is_nameless = o->temp[0] == '\0';
+    if (linkat(is_nameless ? AT_FDCWD : o->folder_fd, is_nameless ? self : o->temp, o->folder_fd,
+               o->name, is_nameless ? AT_SYMLINK_FOLLOW : 0) == 0)
+        return 0;
+    return fail(o, errno, "name the finished file");
+}
+
+static int replace_target(struct fmi_outfile *o)
+{
+    int code = o->temp[0] == '\0' ? give_temp_name(o) : 0;
+    if (code != 0)
+        return code;
+    if (renameat(o->folder_fd, o->temp, o->folder_fd, o->name) != 0)
+        return fail(o, errno, "rename the finished file to it");
+    o->temp[0] = '\0';
+    return 0;
+}
+
 int fmi_outfile_commit(struct fmi_outfile *o)
 {
     int code = 0;
@@ -276,14 +300,8 @@ int fmi_outfile_commit(struct fmi_outfile *o)
         code = fail_forked(o);
     else if (o->name != NULL && fsync(o->fd) != 0)
         code = fail(o, errno, "sync");
-    if (code == 0 && o->name != NULL && o->temp[0] == '\0')
-        code = give_temp_name(o);
-    if (code == 0 && o->name != NULL) {
-        if (renameat(o->folder_fd, o->temp, o->folder_fd, o->name) != 0)
-            code = fail(o, errno, "rename the finished file to it");
-        else
-            o->temp[0] = '\0';
-    }
+    if (code == 0 && o->name != NULL)
+        code = o->is_new ? give_new_name(o) : replace_target(o);
     fmi_outfile_abandon(o);
     return code;
 }

@@ -22,6 +22,8 @@
 #include <sys/types.h>
 
 #define FMI_OUTFILE_NAMED 1u /* never without a name, as on file systems that lack O_TMPFILE */
+#define FMI_OUTFILE_NEW                                                                            \
+    2u /* replaces nothing: the commit is -EEXIST if the target is there by then */
 
 struct fmi_outfile {
     char *path; /* for messages */
@@ -30,6 +32,7 @@ struct fmi_outfile {
     int fd;
     int folder_fd;
     char temp[32]; /* name of the unfinished file in the folder, "" if it has none */
+    int is_new;    /* FMI_OUTFILE_NEW */
     pid_t owner;   /* a forked child must not finish or remove its parent's file */
 };
 

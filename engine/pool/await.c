@@ -55,8 +55,10 @@ int64_t fmi_mapping_report_interval(const struct fmi_mapping *m)
 int64_t fmi_mapping_look(struct fmi_mapping *m)
 {
     int64_t now = fmi_now_ns();
+    if (m->journal.array != NULL)
+        fmi_journal_look(&m->journal, now);
     if (m->opts->progress == NULL)
-        return now + LOOK_NS;
+        return m->report_ns = now + LOOK_NS;
     if (now >= m->report_ns) {
         report_progress(m, now);
         m->report_ns = fmi_deadline_after(fmi_mapping_report_interval(m));
@@ -213,7 +215,7 @@ static int take_part(struct fmi_mapping *m)
 {
     struct fmi_runner_caller caller = {
         .before_steal = m->workers_spin ? let_workers_begin : NULL,
-        .between = m->opts->progress == NULL ? NULL : look_up,
+        .between = m->opts->progress == NULL && m->journal.array == NULL ? NULL : look_up,
         .arg = m,
         .scans_later = m->workers_spin && m->plan.schedule == FM_SCHEDULE_STATIC,
     };

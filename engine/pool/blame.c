@@ -11,6 +11,7 @@
  */
 #include "clock.h"
 #include "fault.h"
+#include "journal.h"
 #include "record.h"
 #include "run.h"
 
@@ -120,6 +121,11 @@ static void give_up(struct fmi_runner *r, fm_failure *f)
     if (r->plan->status != NULL)
         r->plan->status[item * r->plan->status_stride] = (uint8_t)f->state;
     f->item += r->plan->begin;
+    if (r->journal != NULL && r->plan->on_error == FM_ON_ERROR_CONTINUE) {
+        int rc = fmi_journal_note(r->journal, (uint32_t)(item / r->plan->grain), item, f->state);
+        if (rc != 0)
+            fmi_job_fail(job, rc); /* it stops the map, so the cell does not end */
+    }
     fmi_record_append(r->progress, f);
     int64_t n_failed = atomic_fetch_add(&job->n_failed, 1) + 1;
     if (r->plan->on_error == FM_ON_ERROR_STOP)

@@ -30,6 +30,10 @@ static int settle_report(struct fmi_mapping *m, struct fmi_report *report)
     int rc = fmi_report_collect(report, fmi_mapping_progress(m), m->pool->view.n_ranks, m->ticket);
     if (rc != 0)
         return rc;
+    if (m->journal.array != NULL)
+        rc = fmi_report_add(report, m->journal.earlier, m->journal.n_earlier);
+    if (rc != 0)
+        return rc;
     fmi_report_sort(report);
     if (report->n == 0)
         return report->n_lost > 0
@@ -61,6 +65,8 @@ static int settle_error(struct fmi_mapping *m, int code)
         return fmi_error(code,
                          "a worker cannot map the file of an array: the process that mapped it "
                          "first has ended or closed it, or /proc is not mounted");
+    if (code == -ENOSPC)
+        return fmi_error(code, "there is no room for the journal's states of items that failed");
     if (code == FM_ENOFUNC || code == FM_ESTALE)
         return fmi_error(code, "a worker cannot load the function's library: %s",
                          fm_strerror(code));
@@ -70,10 +76,11 @@ static int settle_error(struct fmi_mapping *m, int code)
 int fmi_mapping_collect(struct fmi_mapping *m, struct fmi_report *report)
 {
     int error = atomic_load(&m->job->error), n_failed = atomic_load(&m->job->n_failed) != 0;
+    int failed_before = m->journal.array != NULL && m->journal.n_earlier > 0;
     int was_stopped = atomic_load(&m->job->stop) != INT64_MAX;
     if (error != 0)
         return settle_error(m, error);
-    int rc = n_failed ? settle_report(m, report) : 0;
+    int rc = n_failed || failed_before ? settle_report(m, report) : 0;
     if (was_stopped)
         close_status(m);
     if (m->is_cancelled)

@@ -65,7 +65,9 @@ int fmi_inline_map(const struct fmi_request *request, struct fmi_report *report)
         return -ENOMEM;
     memset(m, 0, sizeof *m);
     struct fmi_plan *plan = &m->job.plan;
-    int rc = fmi_plan_prepare(plan, request, 1);
+    struct fmi_request inside = *request;
+    inside.may_journal = 0;
+    int rc = fmi_plan_prepare(plan, &inside, 1);
     plan->fn = request->fn;
     plan->arg = request->opts->arg;
     plan->limit_ns = 0; /* the limit of the item that called applies, and includes this map */

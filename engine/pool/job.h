@@ -61,6 +61,7 @@ enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3, FMI_FN_TASK = 4 };
 enum { FMI_WANT_AUTO = 0, FMI_WANT_ALL = UINT32_MAX }; /* plan.want; else a number of grains */
 enum { FMI_SPIN_NS = 50000 }; /* an idle worker spins as long as a wake would cost, then sleeps */
+enum { FMI_MAPPED_JOURNAL = 1 << (FM_MAX_COLUMNS + 1) }; /* in plan.mapped */
 enum { FMI_ARG_BYTES = 192 }; /* arguments up to this lie in the job itself */
 
 typedef void fmi_any_fn(void); /* cast to what `kind` says before the call */
@@ -87,7 +88,8 @@ struct fmi_plan {
     uint32_t want;     /* grains a claim */
     int32_t host_cpu;  /* where the host thread ran */
     uint32_t unpacked; /* bit k: rows of in[k] have gaps; bit FM_MAX_COLUMNS: those of out */
-    uint32_t mapped;   /* the same bits: a file, which a process may have to map first */
+    uint32_t
+        mapped; /* the same bits, and FMI_MAPPED_JOURNAL: a file, which a process may have to map first */
     uint16_t retries, flags;
     int64_t max_call; /* items in one call of a chunk function; 0: any number */
     int64_t limit_ns;
@@ -101,8 +103,9 @@ struct fmi_plan {
 
     uint8_t *status; /* per item, or NULL */
     int64_t status_stride;
-    char *undo;    /* FM_IN_PLACE: undo_bytes for each rank */
-    uint64_t seed; /* of fm_rng() */
+    char *undo;              /* FM_IN_PLACE: undo_bytes for each rank */
+    uint64_t seed;           /* of fm_rng() */
+    const fm_array *journal; /* journal.h; read if `mapped` says so */
 };
 
 struct fmi_job_shm {

@@ -13,6 +13,7 @@
 #include "soft_stop.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,7 +55,18 @@ static int leave_to_pool(struct fmi_mapping *m, int rc)
     return fmi_error(rc, "a worker overwrote the pool's control memory; the pool is terminated");
 }
 
-int fmi_mapping_end(struct fmi_mapping *m, int rc, struct fmi_report *report)
+/* The first error is kept, with its detail. */
+static int close_journal(struct fmi_mapping *m, int rc)
+{
+    char detail[256];
+    if (m->journal.array == NULL)
+        return rc;
+    snprintf(detail, sizeof detail, "%s", fm_error_detail());
+    int closed = fmi_journal_close(&m->journal);
+    return rc == 0 ? closed : fmi_error(rc, "%s", detail);
+}
+
+static int end_job(struct fmi_mapping *m, int rc, struct fmi_report *report)
 {
     if (m->is_limited)
         fmi_pool_limit_end(m->pool);
@@ -71,12 +83,30 @@ int fmi_mapping_end(struct fmi_mapping *m, int rc, struct fmi_report *report)
     return rc;
 }
 
+int fmi_mapping_end(struct fmi_mapping *m, int rc, struct fmi_report *report)
+{
+    return close_journal(m, end_job(m, rc, report));
+}
+
 static void report_end(const struct fmi_mapping *m)
 {
     fm_progress p = {.n_items = m->plan.n_items,
                      .n_done = m->plan.n_items,
                      .seconds = (double)(fmi_now_ns() - m->begin_ns) / 1e9};
     (void)m->opts->progress(&p, m->opts->progress_arg);
+}
+
+static int take_and_fill(struct fmi_mapping *m, fmi_any_fn *fn)
+{
+    int rc = fmi_mapping_take_slot(m);
+    if (rc != 0)
+        return rc;
+    rc = fmi_mapping_fill(m, fn);
+    if (rc != 0) {
+        fmi_mapping_free_slot(m);
+        (void)fmi_heap_free(m->arg_block);
+    }
+    return rc;
 }
 
 int fmi_mapping_begin(struct fmi_mapping *m, fm_pool *pool, const struct fmi_request *request,
@@ -87,7 +117,8 @@ int fmi_mapping_begin(struct fmi_mapping *m, fm_pool *pool, const struct fmi_req
     m->arg_block = m->undo_block = NULL;
     m->is_cancelled = 0;
     m->is_async = is_async;
-    if (m->opts->progress != NULL) {
+    m->journal.array = NULL;
+    if (m->opts->progress != NULL || m->opts->journal != NULL) {
         m->begin_ns = fmi_now_ns();
         m->report_ns = fmi_deadline_after(fmi_mapping_report_interval(m));
     }
@@ -95,15 +126,10 @@ int fmi_mapping_begin(struct fmi_mapping *m, fm_pool *pool, const struct fmi_req
     int rc = fmi_plan_prepare(&m->plan, request, atomic_load(&pool->n_workers));
     if (rc != 0 || m->plan.n_items == 0)
         return rc;
-    rc = fmi_mapping_take_slot(m);
-    if (rc != 0)
+    if (m->opts->journal != NULL && (rc = fmi_journal_open(&m->journal, &m->plan, request)) != 0)
         return rc;
-    rc = fmi_mapping_fill(m, request->fn);
-    if (rc != 0) {
-        fmi_mapping_free_slot(m);
-        (void)fmi_heap_free(m->arg_block);
-    }
-    return rc;
+    rc = take_and_fill(m, request->fn);
+    return rc == 0 ? 0 : close_journal(m, rc);
 }
 
 static int run_map(fm_pool *pool, const struct fmi_request *request, struct fmi_report *report)
@@ -209,6 +235,7 @@ static int enter_map(fm_pool *pool, const struct fmi_request *asked, const fm_ma
     struct fmi_request request = *asked;
     struct fmi_series series;
     int rc = 0;
+    request.may_journal = 1;
     request.opts = opts == NULL ? &defaults : opts;
     if (request.opts->struct_size != sizeof copy) {
         rc = fmi_opts_copy(&copy, sizeof copy, opts);

@@ -5,6 +5,7 @@
 /* One map in progress, on the host's side: submit.c, await.c, collect.c; map.c is the whole of it. */
 
 #include "handle.h"
+#include "journal.h"
 #include "prepare.h"
 #include "record.h"
 
@@ -23,6 +24,7 @@ struct fmi_mapping { /* private to its thread */
     int is_cancelled;            /* by the progress callback, or fm_result_cancel() */
     int is_async;                /* no caller has a share */
     int is_limited;              /* the warden looks at time limits for it */
+    struct fmi_journal journal;  /* array NULL: none, and the rest is not set */
 };
 
 static inline struct fmi_progress_shm *fmi_mapping_progress(const struct fmi_mapping *m)

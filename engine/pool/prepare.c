@@ -229,6 +229,10 @@ static int check_request(const struct fmi_request *q)
     if (q->n_columns < 0 || q->n_columns > FM_MAX_COLUMNS ||
         (q->n_columns > 0 && q->columns == NULL))
         return fmi_error(-EINVAL, "%d columns; there may be 1 .. %d", q->n_columns, FM_MAX_COLUMNS);
+    if (q->opts->journal != NULL && !q->may_journal)
+        return fmi_error(-EINVAL, "a journal is for maps that are waited for, outside functions");
+    if (q->opts->journal == NULL && q->opts->journal_flags != 0)
+        return fmi_error(-EINVAL, "journal_flags without a journal");
     return check_policy(q->opts);
 }
 
@@ -241,6 +245,7 @@ int fmi_plan_prepare(struct fmi_plan *plan, const struct fmi_request *q, int n_r
     memset(plan, 0, offsetof(struct fmi_plan, in)); /* columns that are not used are not read */
     plan->status = NULL;
     plan->undo = NULL;
+    plan->journal = NULL;
     plan->kind = (uint16_t)q->kind;
     plan->n_in = (uint16_t)q->n_columns;
     set_policy(plan, q->opts);

@@ -16,6 +16,7 @@ struct fmi_request {
     int64_t begin, end;
     fm_array *out;
     const fm_map_opts *opts; /* whole, whatever the caller's struct_size */
+    int may_journal;         /* 1: who asks opens a journal if there is to be one (journal.h) */
 };
 
 /*

@@ -97,6 +97,19 @@ int fmi_report_drop(struct fmi_report *scratch, struct fmi_progress_shm *progres
     return rc;
 }
 
+int fmi_report_add(struct fmi_report *report, const fm_failure *list, int64_t n)
+{
+    if (n == 0)
+        return 0;
+    fm_failure *all = realloc(report->list, (size_t)(report->n + n) * sizeof *all);
+    if (all == NULL)
+        return -ENOMEM;
+    memcpy(all + report->n, list, (size_t)n * sizeof *list);
+    report->list = all;
+    report->n += n;
+    return 0;
+}
+
 static int compare_records(const void *a, const void *b)
 {
     const fm_failure *x = a, *y = b;

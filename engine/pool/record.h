@@ -39,6 +39,8 @@ int fmi_report_collect(struct fmi_report *out, struct fmi_progress_shm *progress
                        uint64_t ticket);
 /* Frees the blocks of n_ranks lists, whatever job they are of. 0, FM_ECORRUPT. `scratch` is used meanwhile. */
 int fmi_report_drop(struct fmi_report *scratch, struct fmi_progress_shm *progress, int n_ranks);
+/* Adds n records. -ENOMEM. */
+int fmi_report_add(struct fmi_report *report, const fm_failure *list, int64_t n);
 /* Sorts, drops repetitions. */
 void fmi_report_sort(struct fmi_report *report);
 

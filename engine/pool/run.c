@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "journal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,8 +61,20 @@ static int prepare_rows(struct fmi_runner *r)
     return r->packed == NULL ? -ENOMEM : 0;
 }
 
+static int reach_journal(struct fmi_runner *r)
+{
+    struct fmi_array_view view;
+    int rc = fmi_array_inspect(r->plan->journal, &view);
+    if (rc == 0 && (view.is_readonly || view.n_items < (int64_t)FMI_JOURNAL_HEAD_BYTES ||
+                    view.n_items - (int64_t)FMI_JOURNAL_HEAD_BYTES < r->plan->n_items ||
+                    r->plan->n_grains > FMI_JOURNAL_CELLS))
+        rc = FM_ECORRUPT; /* plan and descriptor lie where functions may have written */
+    r->journal = rc == 0 ? (struct fmi_journal_shm *)(void *)view.data : NULL;
+    return rc;
+}
+
 /* A file that was mapped after this process was forked is not there yet. */
-static int reach_mapped(const struct fmi_runner *r)
+static int reach_mapped(struct fmi_runner *r)
 {
     const struct fmi_plan *plan = r->plan;
     struct fmi_array_view view;
@@ -71,6 +84,8 @@ static int reach_mapped(const struct fmi_runner *r)
     for (int k = 0; k < plan->n_in && rc == 0; k++)
         if (plan->mapped >> k & 1)
             rc = fmi_array_inspect(plan->in[k].array, &view);
+    if (rc == 0 && (plan->mapped & FMI_MAPPED_JOURNAL) != 0)
+        rc = reach_journal(r);
     return rc;
 }
 
@@ -183,6 +198,16 @@ static void count_chunk(struct fmi_runner *r, uint64_t n_items)
     fmi_count_own(&p->n_bytes, n_items * r->plan->item_bytes);
 }
 
+/*
+ * Not if the map has been stopped short of the cell's end: `stop` never rises again, so if it is beyond the end now, nothing of the cell was
+ * left out, by this process or by the one before it.
+ */
+static void end_cell(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
+{
+    if (item == end && !is_stopped_at(r, end - 1))
+        fmi_journal_end(r->journal, (uint32_t)(begin / r->plan->grain), begin, end);
+}
+
 /* Items [begin, item) ended in one state or another, those from `item` on are not wanted. */
 static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
 {
@@ -193,6 +218,8 @@ static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int6
     atomic_store_explicit(&p->n_done, n_done + item - begin, memory_order_relaxed);
     if (item > begin)
         count_chunk(r, (uint64_t)(item - begin));
+    if (r->journal != NULL)
+        end_cell(r, begin, item, end);
     atomic_store_explicit(&p->next, end, memory_order_relaxed); /* before F, which is released */
     if (atomic_load_explicit(&p->piece, memory_order_relaxed) != 0)
         atomic_store_explicit(&p->piece, 0, memory_order_relaxed);
@@ -211,13 +238,60 @@ static void begin_calling(struct fmi_runner *r)
         atomic_store_explicit(&r->worker->called, r->starts, memory_order_release);
 }
 
+/* A cell that an earlier run of the map has ended. It counts as done, not as work. */
+static void skip_cell(struct fmi_runner *r, int64_t begin, int64_t end)
+{
+    struct fmi_progress_shm *p = r->progress;
+    int64_t n_done = atomic_load_explicit(&p->n_done, memory_order_relaxed); /* own */
+    atomic_store_explicit(&p->n_done, n_done + end - begin, memory_order_relaxed);
+    fmi_range_finish(&r->ranges, r->rank);
+    if (r->caller != NULL && r->caller->between != NULL)
+        r->caller->between(r->caller->arg);
+}
+
+static int is_ended_cell(const struct fmi_runner *r, const struct fmi_span *span)
+{
+    return r->journal != NULL && span->hi - span->lo == 1 &&
+           fmi_journal_bit(r->journal->done, span->lo);
+}
+
+/* Items [item, end) of the chunk; of a cell some of whose items are tried again, these. Returns the first not run. */
+static int64_t call_items(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
+{
+    if (r->journal == NULL)
+        return fmi_runner_call(r, begin, item, end);
+    uint32_t cell = (uint32_t)(begin / r->plan->grain);
+    int64_t stretch_end;
+    while ((item = fmi_journal_next(r->journal, cell, item, end, &stretch_end)) < end) {
+        atomic_store_explicit(&r->progress->next, item, memory_order_release);
+        item = fmi_runner_call(r, begin, item, stretch_end);
+        if (item < stretch_end)
+            break; /* the map was stopped */
+    }
+    return item;
+}
+
+/* The item that the dead process was in is to blame; between two stretches it was in none. */
+static int64_t blame_death(struct fmi_runner *r, int64_t begin, int64_t next, int64_t end)
+{
+    int64_t stretch_end = end, item = next;
+    if (r->journal != NULL)
+        item = fmi_journal_next(r->journal, (uint32_t)(begin / r->plan->grain), next, end,
+                                &stretch_end);
+    return item == next ? fmi_blame_death(r, next, stretch_end) : item;
+}
+
 static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
 {
     struct fmi_progress_shm *p = r->progress;
     int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi);
-    int is_timed = r->plan->want == FMI_WANT_AUTO || r->plan->limit_ns > 0;
+    int is_timed = r->plan->want == FMI_WANT_AUTO || r->plan->limit_ns > 0 || r->journal != NULL;
     if (is_stopped_at(r, begin)) {
         finish_chunk(r, begin, begin, end);
+        return;
+    }
+    if (is_ended_cell(r, span)) {
+        skip_cell(r, begin, end);
         return;
     }
     uint64_t start = is_timed ? fmi_ticks() : 0;
@@ -227,7 +301,7 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
     begin_calling(r); /* before the rows are saved: a crash in that is to have an end, too */
     if (r->plan->undo != NULL)
         fmi_undo_save(r, begin, end);
-    int64_t item = fmi_runner_call(r, begin, begin, end);
+    int64_t item = call_items(r, begin, begin, end);
     if (is_timed)
         adapt_want(r, span->hi - span->lo, fmi_ticks() - start);
     finish_chunk(r, begin, item, end);
@@ -238,18 +312,22 @@ static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
 {
     int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi);
     int64_t next = atomic_load(&r->progress->next);
+    if (is_ended_cell(r, span)) {
+        skip_cell(r, begin, end);
+        return;
+    }
     if (next < begin || next > end)
         next = begin; /* invariant (3) of job.h */
     fmi_undo_restore(r, begin, next,
                      end); /* the item that is to blame too, so before it is passed over */
-    next = fmi_blame_death(r, next, end);
+    next = blame_death(r, begin, next, end);
     /* The predecessor may have died before it had saved the rows: then they are as they were, and are saved now. */
     if (r->plan->undo != NULL && atomic_load(&r->progress->undo_of) != begin)
         fmi_undo_save(r, begin, end);
     atomic_store(&r->progress->next, next);
     begin_calling(r);
     FMI_FAULT("run.lost_chunk");
-    int64_t item = fmi_runner_call(r, begin, next, end);
+    int64_t item = call_items(r, begin, next, end);
     finish_chunk(r, begin, item, end);
     fmi_recycle_count(r->recycle);
 }

@@ -12,6 +12,8 @@
 #include "recycle.h"
 #include "task.h"
 
+struct fmi_journal_shm;
+
 struct fmi_runner_caller { /* what a caller that works does besides */
     /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
     int (*before_steal)(void *arg);
@@ -28,6 +30,7 @@ struct fmi_runner {
     struct fmi_tally_shm *tally;       /* own */
     struct fmi_worker_shm *worker;     /* NULL: not a worker, so nobody can kill it for a limit */
     struct fmi_recycle *recycle;       /* NULL: this process is not to be replaced */
+    struct fmi_journal_shm *journal;   /* NULL: the map has none; else a grain is a cell of it */
     int rank, cpu;
     uint32_t starts;
     fmi_any_fn *fn;

@@ -157,13 +157,14 @@ static void write_plan(struct fmi_mapping *m)
     size_t used = offsetof(struct fmi_plan, in) + sizeof m->plan.in[0] * m->plan.n_in;
     if (memcmp(written, &m->plan, used) == 0 && written->status == m->plan.status &&
         written->status_stride == m->plan.status_stride && written->undo == m->plan.undo &&
-        written->seed == m->plan.seed)
+        written->seed == m->plan.seed && written->journal == m->plan.journal)
         return;
     memcpy(written, &m->plan, used);
     written->status = m->plan.status;
     written->status_stride = m->plan.status_stride;
     written->undo = m->plan.undo;
     written->seed = m->plan.seed;
+    written->journal = m->plan.journal;
     memcpy(&m->job->plan, written, sizeof *written);
 }
 
@@ -193,6 +194,8 @@ int fmi_mapping_fill(struct fmi_mapping *m, fmi_any_fn *fn)
     if (rc != 0)
         return rc;
     clear_status(m);
+    if (m->journal.array != NULL)
+        fmi_journal_fill_status(&m->journal, &m->plan);
     m->plan.host_cpu = m->pool->view.is_isolated ? fmi_sys_current_cpu() : -1;
     write_plan(m);
     m->plan.fn = fn; /* a caller that works has it already */

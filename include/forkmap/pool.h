@@ -442,6 +442,25 @@ FM_API const char *fm_item_state_name(int state);
 
 #define FM_IN_PLACE 1u /**< map flag: output may be the input; undo copies make reruns right */
 
+/**
+ * A map with a journal. Its items lie in cells of ceil(n / 65536) items, whatever the number of workers; the file has a bit for each cell, set when
+ * its items have ended and their rows are written. The first map makes it; a later one with the same function (its file's build-id), argument bytes,
+ * seed, types and shapes, and the same output file, skips the cells that are done. Contents of inputs, and what an `arg` points to that is not copied, are
+ * not compared. Whoever is killed, and whenever, at most the cells that workers were in are run again: one for each. After a stop of the whole
+ * machine, also what was not on disk yet: the caller's thread syncs it every 5 s, and at the end.
+ *
+ * The output must be a mapped file (fm_npy_create(), FM_NPY_MAP_WRITE), or NULL; no FM_IN_PLACE. Workers claim one cell at a time: `chunk` bounds the
+ * calls of a chunk function, and nothing else; FM_SCHEDULE_GUIDED is FM_SCHEDULE_DYNAMIC.
+ *
+ * With FM_ON_ERROR_CONTINUE an item that failed has ended: a later run reports it, with its state alone (worker -1, attempt 0), and does not try it again but
+ * with FM_JOURNAL_RETRY_FAILED. With FM_ON_ERROR_STOP failed items are always tried again.
+ *
+ * The file has 36 KiB and, where items failed, their states. It is never removed here. One map at a time can use it.
+ */
+enum fm_journal_flag {
+    FM_JOURNAL_RETRY_FAILED = 1 /**< items that failed are run again, and no others that are done */
+};
+
 /** How far a map is. */
 typedef struct fm_progress {
     int64_t n_items;  /**< of the map */
@@ -485,6 +504,14 @@ typedef struct fm_map_opts {
         *callback; /**< of an ..._async map: called once if all items are done; NULL: none */
     fm_callback_fn *error_callback; /**< called once if not; NULL: none */
     void *callback_arg;             /**< handed to both */
+    /**
+     * NULL, or a file that says what is done, so that another run of the same map goes on where this one was killed: see fm_journal_flag. For maps
+     * that are waited for, outside functions.
+     */
+    const char *journal;
+    unsigned journal_flags; /**< fm_journal_flag */
+    int64_t *
+        journal_done; /**< NULL, or gets the items that earlier runs have ended, before any begins */
 } fm_map_opts;
 #define FM_MAP_OPTS(...) FM_OPTS(fm_map_opts, __VA_ARGS__)
 
@@ -500,7 +527,8 @@ typedef struct fm_map_opts {
  *         gone or workers cannot start; FM_ECLOSED; FM_EFORKED; FM_ECORRUPT; FM_ESTALE, FM_ENOFUNC the workers
  *         cannot load the function's module; `-EINVAL` wrong shapes or options, overlap, arrays outside the
  *         heap (detail); `-EOVERFLOW` a size does not fit 63 bits; `-ENOMEM`, `-ENOSPC`; `-ESTALE`, `-EACCES` ... a
- *         worker cannot map the file of an array (fm_npy_mode)
+ *         worker cannot map the file of an array (fm_npy_mode). With a journal also: FM_ESTALE it is of another map (detail: what differs);
+ *         `-EBUSY` another map uses it; FM_EFORMAT it is no journal, or damaged; `-EIO` ... what was done is not on disk; and as open(2)
  * State after an error: rows of items that are done are right, others undefined (FM_IN_PLACE: as before the
  *   map). A `-EINVAL` changed nothing.
  * Policy: a function's non-zero return, crash or timeout is tried again `retries` times. A death that nobody

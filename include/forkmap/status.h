@@ -64,7 +64,7 @@ extern "C" {
     X(FM_ENOTREADY, -4108, "the result is not ready")                                              \
     X(FM_EOOM, -4109, "a worker was killed for want of memory")                                    \
     X(FM_EINIT, -4110, "a worker could not start: its initializer failed or it died")              \
-    X(FM_ESTALE, -4111, "the function's file is not the one that the caller has loaded")           \
+    X(FM_ESTALE, -4111, "not of what the caller has loaded: a function's file, or a journal")      \
     X(FM_ENOFUNC, -4112, "no such function")                                                       \
     X(FM_EUNSAFE, -4113, "a fork is not safe in this process: it has other threads")               \
     X(FM_ENOINIT, -4114, "the start method needs fm_init(argc, argv) as the first thing in main")  \
