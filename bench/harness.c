@@ -18,6 +18,7 @@ struct series { /* the samples of one engine in one case */
     char case_name[NAME_BYTES], engine[NAME_BYTES], unit[NAME_BYTES];
     double *values;
     int n, cap;
+    char outcome[16]; /* a word instead of samples, or "" */
 };
 
 struct verdict {
@@ -128,6 +129,16 @@ double bench_median(const struct bench *b, const char *case_name, const char *en
     return bench_stats_for(b, case_name, engine).median;
 }
 
+double bench_least(const struct bench *b, const char *case_name, const char *engine)
+{
+    const struct series *s = find_series(b, case_name, engine);
+    double least = NAN;
+    for (int i = 0; s != NULL && i < s->n; i++)
+        if (!(s->values[i] >= least)) /* true of NaN, too */
+            least = s->values[i];
+    return least;
+}
+
 /* ---- JSON lines ---- */
 
 static void write_line(struct bench *b, json_t *line)
@@ -162,7 +173,7 @@ static json_t *describe_series(const struct bench *b, const struct series *s)
 void bench_case_end(struct bench *b, const char *case_name, json_t *extra)
 {
     for (int i = 0; i < b->n_series; i++) {
-        if (strcmp(b->series[i].case_name, case_name) != 0)
+        if (strcmp(b->series[i].case_name, case_name) != 0 || b->series[i].n == 0)
             continue;
         json_t *line = describe_series(b, &b->series[i]);
         if (extra != NULL)
@@ -172,6 +183,18 @@ void bench_case_end(struct bench *b, const char *case_name, json_t *extra)
     json_decref(extra);
     if (b->out != NULL && fflush(b->out) != 0)
         b->failed = errno;
+}
+
+void bench_tell(struct bench *b, const char *case_name, const char *engine, const char *outcome,
+                json_t *extra)
+{
+    struct series *s = add_series(b, case_name, engine, b->unit);
+    snprintf(s->outcome, sizeof(s->outcome), "%s", outcome);
+    json_t *line = json_pack("{ss ss}", "engine", engine, "outcome", outcome);
+    if (extra != NULL)
+        json_object_update(line, extra);
+    json_decref(extra);
+    bench_write(b, case_name, line);
 }
 
 /* ---- verdicts ---- */
@@ -257,6 +280,15 @@ static struct figure format_figure(const char *prefix, double value)
     return f;
 }
 
+static struct figure format_cell(const struct bench *b, const char *case_name, const char *engine)
+{
+    const struct series *s = find_series(b, case_name, engine);
+    struct figure f = format_figure("", bench_median(b, case_name, engine));
+    if (s != NULL && s->outcome[0] != '\0')
+        snprintf(f.text, sizeof(f.text), "%s", s->outcome);
+    return f;
+}
+
 /* Engines down, cases across: there are more engines than fit on a line. */
 static void print_medians(const struct bench *b)
 {
@@ -277,9 +309,7 @@ static void print_medians(const struct bench *b)
         printf("%-24s", b->series[i].engine);
         for (int j = 0; j < b->n_series; j++)
             if (is_first(b, j, 0))
-                printf(" %13s", format_figure("", bench_median(b, b->series[j].case_name,
-                                                               b->series[i].engine))
-                                    .text);
+                printf(" %13s", format_cell(b, b->series[j].case_name, b->series[i].engine).text);
         printf("\n");
     }
 }

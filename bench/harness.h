@@ -33,6 +33,13 @@ struct bench *bench_open(const char *name, const char *question, const char *uni
 void bench_record(struct bench *b, const char *case_name, const char *engine, const char *unit,
                   double value);
 
+/*
+ * Says how an engine's case ended that has no figure, in one word that stands in the table instead: "hangs". Not for an engine that has samples in the
+ * case. `extra` (may be NULL, is released) goes into its line.
+ */
+void bench_tell(struct bench *b, const char *case_name, const char *engine, const char *outcome,
+                json_t *extra);
+
 /* Notes one bench_calibrate(); its line is written at the end. */
 void bench_record_calibration(struct bench *b, double times);
 
@@ -40,6 +47,9 @@ void bench_record_calibration(struct bench *b, double times);
 struct bench_stats bench_stats_for(const struct bench *b, const char *case_name,
                                    const char *engine);
 double bench_median(const struct bench *b, const char *case_name, const char *engine);
+
+/* The smallest sample; NaN if there is none. */
+double bench_least(const struct bench *b, const char *case_name, const char *engine);
 
 /* Writes the samples of a case, all engines. `extra` (may be NULL, is released) goes into each line. */
 void bench_case_end(struct bench *b, const char *case_name, json_t *extra);

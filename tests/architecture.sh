@@ -10,21 +10,16 @@ fail() {
     exit 1
 }
 
-# A source without its comments. Include lines stay as they are.
-code_of() {
-    "$CC" -fpreprocessed -dD -E -P "$1"
+# Those of the files $2... that have the pattern $1 in their code: outside comments and strings.
+files_with_code() {
+    PATTERN=$1 perl -0777 -ne \
+        's{"(?:[^"\\\n]|\\.)*"|\x27(?:[^\x27\\\n]|\\.)+\x27|/\*.*?\*/|//[^\n]*}{ }gs; print "$ARGV\n" if /$ENV{PATTERN}/' "${@:2}"
 }
 
-# called_in_one_file NAME PATTERN: exactly one .c file of the engine has PATTERN in its code. Only files that have it at all are read
-# without their comments.
+# called_in_one_file NAME PATTERN: exactly one .c file of the engine has PATTERN in its code.
 called_in_one_file() {
-    local file pattern="(^|[^A-Za-z0-9_])$2" found=()
-    for file in $(grep -lE "$pattern" engine/*/*.c); do
-        # Not grep -q: it would leave early, and the compiler's broken pipe would count as "not found".
-        if code_of "$file" | grep -E "$pattern" >/dev/null; then
-            found+=("$file")
-        fi
-    done
+    local found
+    mapfile -t found < <(files_with_code "(^|[^A-Za-z0-9_])$2" engine/*/*.c)
     [ "${#found[@]}" -eq 1 ] || fail "$1 is used in ${#found[@]} files instead of one: ${found[*]}"
     echo "$1: ${found[*]}"
 }
