@@ -104,8 +104,28 @@ static int check_apart(const struct fmc_job *job, const char *option, const char
         same = "the output";
     if (same == NULL)
         return FMC_DONE;
-    return fmc_say_error(FMC_USAGE, "give it a file of its own", "%s %s: it is %s", option, file,
-                         same);
+    return fmc_say_error(FMC_USAGE,
+                         strcmp(option, "--journal") == 0 ? "give it a file of its own"
+                                                          : "give the records a file of their own",
+                         "%s %s: it is %s", option, file, same);
+}
+
+/* What goes on later needs its inputs as they were; and a journal is nothing else. */
+static int check_journal(const struct fmc_job *job)
+{
+    const struct fmc_options *o = job->options;
+    const char *journal = o->map.journal;
+    if (journal == NULL)
+        return FMC_DONE;
+    for (int i = 0; i < job->n_inputs && o->output != NULL; i++)
+        if (job->inputs[i].path != NULL && fmc_failures_same_file(o->output, job->inputs[i].path))
+            return fmc_say_error(FMC_USAGE, "what goes on needs its INPUT as it was",
+                                 "-o %s: with --journal it must not be an INPUT", o->output);
+    if ((o->failures != NULL && fmc_failures_same_file(journal, o->failures)) ||
+        (o->joblog != NULL && fmc_failures_same_file(journal, o->joblog)))
+        return fmc_say_error(FMC_USAGE, "give it a file of its own",
+                             "--journal %s: it is the file of --failures or --joblog", journal);
+    return check_apart(job, "--journal", journal);
 }
 
 static int check_files(const struct fmc_job *job)
@@ -114,19 +134,11 @@ static int check_files(const struct fmc_job *job)
     int rc = check_apart(job, "--failures", o->failures);
     if (rc == FMC_DONE)
         rc = check_apart(job, "--joblog", o->joblog);
-    if (rc == FMC_DONE)
-        rc = check_apart(job, "--journal", o->map.journal);
-    if (rc == FMC_DONE && o->map.journal != NULL &&
-        ((o->failures != NULL && fmc_failures_same_file(o->map.journal, o->failures)) ||
-         (o->joblog != NULL && fmc_failures_same_file(o->map.journal, o->joblog))))
-        rc =
-            fmc_say_error(FMC_USAGE, "give it a file of its own",
-                          "--journal %s: it is the file of --failures or --joblog", o->map.journal);
     if (rc == FMC_DONE && o->joblog != NULL && o->failures != NULL &&
         fmc_failures_same_file(o->joblog, o->failures))
         rc = fmc_say_error(FMC_USAGE, "give it a file of its own",
                            "--joblog %s: it is the file of --failures", o->joblog);
-    return rc;
+    return rc == FMC_DONE ? check_journal(job) : rc;
 }
 
 static int is_called_npy(const char *file)

@@ -23,7 +23,8 @@ static int name_files(struct fmc_part *p, const char *path)
 {
     struct stat st;
     const int is_there = stat(path, &st) == 0;
-    if (is_there && !S_ISREG(st.st_mode))
+    const int is_descriptor = strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+    if (is_descriptor || (is_there && !S_ISREG(st.st_mode)))
         return fmc_say_error(FMC_USAGE, "with --journal OUT is a file that can be gone on with",
                              "-o %s: it is no regular file", path);
     if (is_there && access(path, W_OK) != 0)
