@@ -55,7 +55,7 @@
 
 #define FMI_POOL_JOBS   64 /* one bit each in `used` */
 #define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull
-#define FMI_POOL_LAYOUT 4u
+#define FMI_POOL_LAYOUT 5u
 
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3, FMI_FN_TASK = 4 };
