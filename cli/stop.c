@@ -31,3 +31,9 @@ int fmc_stop_signal(void)
 {
     return stop_signal;
 }
+
+void fmc_stop_note(int number)
+{
+    if (number > 0)
+        stop_signal = number;
+}

@@ -13,4 +13,7 @@ void fmc_stop_install(void);
 /* The signal that asked to stop, 0 if none did. */
 int fmc_stop_signal(void);
 
+/* The same signal, seen by someone else: a pool handles SIGINT and SIGTERM while it maps. 0: there was none. */
+void fmc_stop_note(int number);
+
 #endif

@@ -113,6 +113,8 @@ module forkmap_c
     integer(c_int) :: state, code, signal, attempt, worker, pid, cpu, stack_overflow
     integer(c_int64_t) :: address, begin_ns, end_ns, peak_bytes
     character(kind=c_char) :: note(96)
+    integer(c_int) :: n_frames
+    integer(c_int64_t) :: frames(12)
   end type fm_failure_c
 
   abstract interface

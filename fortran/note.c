@@ -4,7 +4,7 @@
 #include <forkmap/forkmap.h>
 
 static_assert(sizeof(fm_chunk) == 432, "fortran/forkmap_c.f90: type fm_chunk");
-static_assert(sizeof(fm_failure) == 168, "fortran/forkmap_c.f90: type fm_failure_c");
+static_assert(sizeof(fm_failure) == 272, "fortran/forkmap_c.f90: type fm_failure_c");
 
 FM_API void fmf_note(const char *text);
 

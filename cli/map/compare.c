@@ -43,6 +43,8 @@ static int run_way(struct comparison *c, enum way way, double *seconds)
         code = fmk_run_openmp(&c->job->problem, fm_pool_workers(c->pool), "static", 0);
     else
         code = fmc_job_map(c->job, c->pool, &opts);
+    if (way == FORKMAP)
+        fmc_stop_note(fm_pool_signal(c->pool));
     *seconds = now_seconds() - begin;
     return code;
 }

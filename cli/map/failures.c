@@ -153,7 +153,7 @@ int fmc_failures_open(struct fmc_failures *f, const char *text)
     return refuse(f, code);
 }
 
-int fmc_failures_commit(struct fmc_failures *f, const fm_failure *list, int64_t n)
+int fmc_failures_commit(struct fmc_failures *f, fm_pool *pool, const fm_failure *list, int64_t n)
 {
     if (f->file == NULL && f->temporary == NULL)
         return FMC_DONE;
@@ -162,7 +162,7 @@ int fmc_failures_commit(struct fmc_failures *f, const fm_failure *list, int64_t 
         forget(f);
         return refuse(f, code);
     }
-    code = fmc_report_write(f->file, list, n);
+    code = fmc_report_write(f->file, pool, list, n);
     if (fclose(f->file) != 0 && code == 0)
         code = -errno;
     f->file = NULL;

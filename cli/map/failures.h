@@ -24,7 +24,7 @@ int fmc_failures_same_file(const char *one, const char *other);
 int fmc_failures_open(struct fmc_failures *f, const char *text);
 
 /* Writes the records and gives the file its name. Returns 0 or FMC_ENVIRONMENT; then `text` is as it was. */
-int fmc_failures_commit(struct fmc_failures *f, const fm_failure *list, int64_t n);
+int fmc_failures_commit(struct fmc_failures *f, fm_pool *pool, const fm_failure *list, int64_t n);
 
 /* Removes what was begun; nothing to do after a commit. */
 void fmc_failures_abandon(struct fmc_failures *f);

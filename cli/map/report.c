@@ -2,6 +2,7 @@
 /* Failure records for people and for programs. */
 #include "report.h"
 
+#include "backtrace.h"
 #include "events.h"
 #include "say.h"
 #include "units.h"
@@ -80,19 +81,21 @@ static void describe_note(const char *note, char *text, size_t cap)
     text[n] = '\0';
 }
 
-void fmc_report_describe(const fm_failure *f, int64_t limit_ns, char *text, size_t cap)
+void fmc_report_describe(fm_pool *pool, const fm_failure *f, int64_t limit_ns, char *text,
+                         size_t cap)
 {
-    char what[120], cpu[24] = "not pinned", note[sizeof f->note];
+    char what[120], where[200], cpu[24] = "not pinned", note[sizeof f->note];
     describe_state(f, limit_ns, what, sizeof what);
+    fmc_backtrace_innermost(pool, f, where, sizeof where);
     describe_note(f->note, note, sizeof note);
     if (f->cpu >= 0)
         snprintf(cpu, sizeof cpu, "cpu %d", f->cpu);
-    snprintf(text, cap, "item %" PRId64 ": %s (worker %d, pid %d, %s, attempt %d)%s%s%s", f->item,
-             what, f->worker, f->pid, cpu, f->attempt, note[0] != '\0' ? "; note: \"" : "", note,
-             note[0] != '\0' ? "\"" : "");
+    snprintf(text, cap, "item %" PRId64 ": %s%s (worker %d, pid %d, %s, attempt %d)%s%s%s", f->item,
+             what, where, f->worker, f->pid, cpu, f->attempt, note[0] != '\0' ? "; note: \"" : "",
+             note, note[0] != '\0' ? "\"" : "");
 }
 
-static json_t *make_event(const fm_failure *f)
+static json_t *make_event(fm_pool *pool, const fm_failure *f)
 {
     char name[32], address[32];
     name_signal(f->signal, name, sizeof name);
@@ -104,6 +107,7 @@ static json_t *make_event(const fm_failure *f)
     json_object_set_new(event, "signal", f->signal != 0 ? fmc_event_text(name) : json_null());
     json_object_set_new(event, "stack_overflow", json_boolean(f->stack_overflow));
     json_object_set_new(event, "address", has_address(f) ? fmc_event_text(address) : json_null());
+    json_object_set_new(event, "backtrace", fmc_backtrace_event(pool, f));
     json_object_set_new(event, "worker", json_integer(f->worker));
     json_object_set_new(event, "pid", json_integer(f->pid));
     json_object_set_new(event, "cpu", f->cpu >= 0 ? json_integer(f->cpu) : json_null());
@@ -114,19 +118,20 @@ static json_t *make_event(const fm_failure *f)
     return event;
 }
 
-int fmc_report_write(FILE *file, const fm_failure *list, int64_t n)
+int fmc_report_write(FILE *file, fm_pool *pool, const fm_failure *list, int64_t n)
 {
     int rc = 0;
     for (int64_t i = 0; i < n && rc == 0; i++)
-        rc = fmc_event_write(file, make_event(&list[i]));
+        rc = fmc_event_write(file, make_event(pool, &list[i]));
     return rc;
 }
 
-void fmc_report_print(const fm_failure *list, int64_t n, int64_t limit_ns, const char *file)
+void fmc_report_print(fm_pool *pool, const fm_failure *list, int64_t n, int64_t limit_ns,
+                      const char *file)
 {
-    char text[400];
+    char text[600];
     for (int64_t i = 0; i < n && i < MOST_PRINTED; i++) {
-        fmc_report_describe(&list[i], limit_ns, text, sizeof text);
+        fmc_report_describe(pool, &list[i], limit_ns, text, sizeof text);
         fprintf(stderr, "%s\n", text);
     }
     if (n <= MOST_PRINTED)

@@ -7,6 +7,7 @@
 #include "failures.h"
 #include "job.h"
 #include "joblog.h"
+#include "kinds.h"
 #include "progress.h"
 #include "report.h"
 #include "say.h"
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 #define PROGRESS_NS   FM_MS(100)
-#define GRACE_SECONDS 1.0 /* for the items in flight, once a signal has come */
+#define GRACE_SECONDS 3.0 /* for the items in flight, once a signal has come */
 
 struct work {
     const struct fmc_options *options;
@@ -53,17 +54,12 @@ static double now_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int interrupted(const char *failures, int is_kept)
+/* Before the map. */
+static int interrupted(void)
 {
     const int number = fmc_stop_signal();
-    if (is_kept)
-        return fmc_say_error(FMC_SIGNALLED + number, "the same command goes on from there",
-                             "stopped by SIG%s: what is done is kept", sigabbrev_np(number));
-    return fmc_say_error(FMC_SIGNALLED + number, NULL, "stopped by SIG%s: %s%s",
-                         sigabbrev_np(number),
-                         failures != NULL ? "no results were written; the failures so far are in "
-                                          : "nothing was written",
-                         failures != NULL ? failures : "");
+    return fmc_say_error(FMC_SIGNALLED + number, NULL, "stopped by SIG%s: nothing was written",
+                         sigabbrev_np(number));
 }
 
 /* In a worker. Its text would land among the data. */
@@ -77,6 +73,7 @@ static int print_to_stderr(int rank, void *arg)
 static int open_pool(struct work *w)
 {
     fm_pool_opts opts = w->options->pool;
+    opts.signals = FM_SIGNALS_SOFT;
     if (w->options->json || fmc_options_writes_stdout(w->options))
         opts.initializer = print_to_stderr;
     const int code = fm_pool_open(&w->pool, &opts);
@@ -106,7 +103,7 @@ static int begin(struct work *w, int run)
 {
     int rc = fmc_job_prepare(&w->job, w->options, run);
     if (rc != FMC_DONE)
-        return fmc_stop_signal() != 0 ? interrupted(NULL, 0) : rc;
+        return fmc_stop_signal() != 0 ? interrupted() : rc;
     fmc_stop_install(); /* from here on there is something to clean up */
     rc = fmc_job_open_output(&w->job, &w->output);
     if (rc == FMC_DONE)
@@ -116,7 +113,7 @@ static int begin(struct work *w, int run)
     if (rc == FMC_DONE)
         rc = open_pool(w);
     if (rc == FMC_DONE && fmc_stop_signal() != 0)
-        rc = interrupted(NULL, 0);
+        rc = interrupted();
     return rc;
 }
 
@@ -126,16 +123,27 @@ static int is_item_code(int code)
     return code == FM_ETASK || code == FM_ECRASHED || code == FM_ETIMEOUT || code == FM_EOOM;
 }
 
+/* Above a bar, if there is one. */
+static void announce_stop(const struct work *w)
+{
+    if (!w->options->quiet && !w->options->json)
+        fprintf(stderr,
+                "%sforkmap: stopping: items that run have %g s; a second signal ends them\n",
+                w->progress.drawn ? "\r\033[K" : "", GRACE_SECONDS);
+}
+
 /* A signal lets the items in flight end, and ends the workers if one of them takes long: nothing will be written anyway. */
 static int step(const fm_progress *now, void *arg)
 {
     struct work *w = arg;
-    const int stop = fmc_progress_step(now, &w->progress);
-    if (stop && w->stop_seconds == 0)
+    fmc_stop_note(fm_pool_signal(w->pool));
+    if (fmc_stop_signal() != 0 && w->stop_seconds == 0) {
         w->stop_seconds = now->seconds;
-    else if (stop && now->seconds - w->stop_seconds >= GRACE_SECONDS)
+        announce_stop(w);
+    } else if (fmc_stop_signal() != 0 && now->seconds - w->stop_seconds >= GRACE_SECONDS) {
         (void)fm_pool_terminate(w->pool);
-    return stop;
+    }
+    return fmc_progress_step(now, &w->progress);
 }
 
 static void map(struct work *w)
@@ -152,6 +160,7 @@ static void map(struct work *w)
     w->code = fmc_job_map(&w->job, w->pool, &opts);
     w->seconds = now_seconds() - begin_seconds;
     w->output.is_begun = w->n_before >= 0;
+    fmc_stop_note(fm_pool_signal(w->pool));
     w->overwritten = !fmc_job_is_intact(&w->job);
     if (w->overwritten)
         w->code = FM_ECORRUPT;
@@ -185,7 +194,7 @@ static int close_failures(struct work *w, int rc)
         fmc_failures_abandon(&w->failures);
         return rc;
     }
-    const int write_rc = fmc_failures_commit(&w->failures, w->records, w->n_records);
+    const int write_rc = fmc_failures_commit(&w->failures, w->pool, w->records, w->n_records);
     const int log_rc = fmc_joblog_append(&w->joblog, w->options->function, w->records, w->n_records,
                                          w->options->map.item_timeout);
     return rc != FMC_DONE ? rc : write_rc != FMC_DONE ? write_rc : log_rc;
@@ -198,27 +207,65 @@ static void keep_lowest(struct work *w)
         w->n_records = 1;
 }
 
+static void print_records(struct work *w)
+{
+    w->records = fmc_report_fetch(w->pool, &w->n_records);
+    keep_lowest(w);
+    fmc_report_print(w->pool, w->records, w->n_records, w->options->map.item_timeout,
+                     w->failures.text);
+    if (w->options->json)
+        (void)fmc_report_write(stdout, w->pool, w->records, w->n_records);
+}
+
 /* What happens to the output is said together with what happened to the items. */
 static int report_failures(struct work *w)
 {
     const char *out = w->output.path,
                *fate = w->n_before >= 0 ? "; unfinished: " : "; not written: ";
-    w->records = fmc_report_fetch(w->pool, &w->n_records);
-    keep_lowest(w);
-    fmc_report_print(w->records, w->n_records, w->options->map.item_timeout, w->failures.text);
-    if (w->options->json)
-        (void)fmc_report_write(stdout, w->records, w->n_records);
+    char kinds[240];
+    print_records(w);
+    fmc_kinds_describe(w->records, w->n_records, kinds, sizeof kinds);
     if (w->job.status == NULL)
         return fmc_say_error(FMC_SOME_FAILED,
                              "--on-error continue tries all items and writes the good rows",
                              "stopped at the first failure (%s)%s%s", fm_strerror(w->code),
                              out != NULL ? fate : "", out != NULL ? out : "");
     if (w->gave_up)
-        return fmc_say_error(FMC_SOME_FAILED, NULL, "gave up after %" PRId64 " failed items%s%s",
-                             w->n_failed, out != NULL ? fate : "", out != NULL ? out : "");
-    return fmc_say_error(FMC_SOME_FAILED, NULL, "%" PRId64 " of %" PRId64 " items failed%s%s",
-                         w->n_failed, w->job.n, out != NULL ? "; their rows are zero in " : "",
-                         out != NULL ? out : "");
+        return fmc_say_error(FMC_SOME_FAILED, NULL,
+                             "gave up after %" PRId64 " failed items: %s%s%s", w->n_failed, kinds,
+                             out != NULL ? fate : "", out != NULL ? out : "");
+    return fmc_say_error(FMC_SOME_FAILED, NULL, "%" PRId64 " of %" PRId64 " items failed: %s%s%s",
+                         w->n_failed, w->job.n, kinds,
+                         out != NULL ? "; their rows are zero in " : "", out != NULL ? out : "");
+}
+
+/* A signal ended the map: the output stays as it was. What is done, and what failed, is told. */
+static int report_stop(struct work *w)
+{
+    const int number = fmc_stop_signal(), is_kept = w->n_before >= 0;
+    const char *file = w->failures.text;
+    const int64_t before = is_kept ? w->n_before : 0;
+    fm_pool_counters counters = {0};
+    char kinds[240], failed[300] = "";
+    if (!w->mapped)
+        return interrupted();
+    print_records(w);
+    (void)fm_pool_stats(w->pool, &counters);
+    w->n_failed = w->n_records;
+    w->n_done = before +
+                ((int64_t)counters.items > w->n_failed ? (int64_t)counters.items - w->n_failed : 0);
+    fmc_kinds_describe(w->records, w->n_records, kinds, sizeof kinds);
+    if (w->n_failed > 0)
+        snprintf(failed, sizeof failed, ", %" PRId64 " failed: %s", w->n_failed, kinds);
+    return fmc_say_error(FMC_SIGNALLED + number,
+                         is_kept ? "the same command goes on from there"
+                                 : "--journal FILE keeps what is done for the next time",
+                         "stopped by SIG%s: %" PRId64 " of %" PRId64 " items done%s; %s%s",
+                         sigabbrev_np(number), w->n_done, w->job.n, failed,
+                         is_kept        ? "what is done is kept"
+                         : file != NULL ? "no results were written; the failures so far are in "
+                                        : "nothing was written",
+                         file != NULL && !is_kept ? file : "");
 }
 
 /* The library could not do the map at all. */
@@ -273,11 +320,8 @@ static int verify(struct work *w)
 static int judge(struct work *w)
 {
     int rc = FMC_DONE;
-    if (w->code != 0 && fmc_stop_signal() != 0) {
-        if (w->mapped) /* the records so far, for --failures */
-            w->records = fmc_report_fetch(w->pool, &w->n_records);
-        return interrupted(w->mapped ? w->failures.text : NULL, w->n_before >= 0);
-    }
+    if (w->code != 0 && fmc_stop_signal() != 0)
+        return report_stop(w);
     count(w);
     if (w->code != 0)
         rc = is_item_code(w->code) ? report_failures(w) : report_refusal(w);
@@ -337,7 +381,7 @@ static void summarise(const struct work *w, int exit_code)
     const int64_t n_run = w->n_before > 0 ? w->job.n - w->n_before : w->n_done;
     fmc_units_seconds(time, sizeof time, w->seconds);
     fmc_units_count(rate, sizeof rate, w->seconds > 0 ? (double)n_run / w->seconds : 0);
-    if (w->n_failed > 0)
+    if (w->n_done < w->job.n)
         fprintf(stderr, "%" PRId64 " of ", w->n_done);
     fprintf(stderr, "%" PRId64 " items in %s (%s/s), %d workers%s%s\n", w->job.n, time, rate,
             fm_pool_workers(w->pool), w->written ? " -> " : "", w->written ? w->output.path : "");

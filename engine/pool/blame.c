@@ -91,6 +91,16 @@ static int state_of(const struct fmi_death_shm *death)
     return death->how == FMI_DEATH_OOM ? FM_ITEM_OUT_OF_MEMORY : FM_ITEM_CRASHED;
 }
 
+/* Written by what crashed: no more is taken than there is room for. */
+static void take_frames(fm_failure *f, const struct fmi_fault_shm *fault)
+{
+    uint32_t n =
+        atomic_load_explicit(&fault->n_frames, memory_order_acquire); /* pairs with add_frame */
+    f->n_frames = n < FM_MAX_FRAMES ? (int)n : FM_MAX_FRAMES;
+    for (int i = 0; i < f->n_frames; i++)
+        f->frames[i] = fault->frames[i];
+}
+
 fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32_t attempt,
                                 uint64_t begin_ticks, const struct fmi_death_shm *death)
 {
@@ -108,6 +118,7 @@ fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32
     if (fault->starts == r->starts - 1 && fault->signal == f.signal) {
         f.address = fault->address;
         f.stack_overflow = fault->stack_overflow != 0;
+        take_frames(&f, fault);
     }
     complete(&f, r, begin_ticks);
     return f;

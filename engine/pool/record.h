@@ -15,7 +15,7 @@
 
 #include "job.h"
 
-enum { FMI_RECORDS_PER_BLOCK = 45 };
+enum { FMI_RECORDS_PER_BLOCK = 30 };
 
 struct fmi_record_block_shm {
     struct fmi_record_block_shm *older;

@@ -1,29 +1,78 @@
 /* SPDX-License-Identifier: MIT */
-/* The crash handler: notes signal, address and "stack overflow", then lets the signal kill. */
+/* The crash handler: notes signal, address, "stack overflow" and frames, then lets the signal kill. */
 #include "crash.h"
 
 #include <signal.h>
+#include <unistd.h>
+
+enum { FRAMES_SECONDS = 1 };
 
 static struct fmi_fault_shm *reported; /* private to the process, as all here */
+static struct fmi_trace_place_shm *module_places;
 static uint32_t reported_starts;
 static const char *guard_begin, *guard_end;
+static _Atomic pid_t reporter; /* thread; 0: none yet */
+static _Atomic int reported_signal;
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
-/* Async-signal-safe: plain stores and raise(). The handler is gone when it runs (SA_RESETHAND). */
-static void report(int number, siginfo_t *info, void *context)
+static void die_of(int number)
 {
-    (void)context;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    signal(number, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+}
+
+static void give_up_frames(int number)
+{
+    (void)number;
+    die_of(reported_signal);
+}
+
+/* The unwinder reads a stack that may be anything: it crashes, which is seen by `reporter`, or does not come back. */
+static void limit_time(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = give_up_frames, .sa_flags = SA_ONSTACK},
+              NULL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    alarm(FRAMES_SECONDS);
+}
+
+static void note(int number, const siginfo_t *info)
+{
     const char *address = number == SIGABRT || number == SIGTRAP ? NULL : info->si_addr;
     if (info->si_code <= 0)
         address = NULL; /* sent by someone, not raised by an instruction */
-    *reported = (struct fmi_fault_shm){
-        .starts = reported_starts,
-        .signal = number,
-        .address = (uintptr_t)address,
-        .stack_overflow = address != NULL && address >= guard_begin && address < guard_end,
-    };
-    raise(number);
+    atomic_store(&reported->n_frames, 0);
+    reported->address = (uintptr_t)address;
+    reported->stack_overflow = address != NULL && address >= guard_begin && address < guard_end;
+    reported->signal = number;
+    reported->starts = reported_starts;
+}
+
+/* Async-signal-safe: stores, the unwinder, raise(). The handler of this signal is gone when it runs (SA_RESETHAND). */
+static void report(int number, siginfo_t *info, void *context)
+{
+    pid_t nobody = 0, self = gettid();
+    if (!atomic_compare_exchange_strong(&reporter, &nobody, self)) {
+        if (nobody == self)
+            die_of(reported_signal); /* a crash in here */
+        for (;;)
+            pause(); /* the process ends with the thread that was first */
+    }
+    reported_signal = number;
+    note(number, info);
+    if (module_places != NULL) {
+        limit_time();
+        fmi_trace_collect(module_places, context, reported->frames, &reported->n_frames);
+    }
+    die_of(number);
 }
 
 void fmi_crash_set_guard(const void *begin, const void *end)
@@ -32,10 +81,13 @@ void fmi_crash_set_guard(const void *begin, const void *end)
     guard_end = end;
 }
 
-void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts, void *stack)
+void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts,
+                         struct fmi_trace_place_shm *places, void *stack)
 {
     reported = fault;
     reported_starts = starts;
+    module_places = places;
+    reporter = 0;
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = FMI_CRASH_STACK_BYTES}, NULL);
     struct sigaction action = {.sa_sigaction = report,
                                .sa_flags =

@@ -66,8 +66,8 @@
  *    104:  standby                             the standby
  *    108:  unwanted                            the host
  *    128:  fault                               the worker's crash handler
- *    152:  note                                the worker, fm_note
- *    256:  end
+ *    248:  note                                the worker, fm_note
+ *    384:  end
  */
 
 #include "crash.h"
@@ -132,8 +132,8 @@ static_assert(offsetof(struct fmi_worker_shm, retiring) == 84, "worker: layout")
 static_assert(offsetof(struct fmi_worker_shm, call) == 88, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, standby) == 104, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, fault) == 128, "worker: layout");
-static_assert(offsetof(struct fmi_worker_shm, note) == 152, "worker: layout");
-static_assert(sizeof(struct fmi_worker_shm) == 256, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, note) == 248, "worker: layout");
+static_assert(sizeof(struct fmi_worker_shm) == 384, "worker: layout");
 
 struct fmi_crew_shm {
     struct fmi_park_shm events;           /* the host parks here; warden and workers wake it */
@@ -151,13 +151,15 @@ struct fmi_crew_shm {
     _Atomic uint32_t failed_rank;         /* warden */
     _Atomic int32_t failed_code;          /* warden */
     _Atomic uint32_t unforked;            /* warden: 0, or (rank + 1) << 16 | errno of the fork */
-    alignas(64) struct fmi_worker_shm workers[];
+    alignas(64) struct fmi_trace_place_shm places[FMI_TRACE_MODULES]; /* crash handlers */
+    struct fmi_worker_shm workers[];
 };
 static_assert(offsetof(struct fmi_crew_shm, command) == 64, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, wanted) == 80, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, life) == 128, "crew: layout");
 static_assert(offsetof(struct fmi_crew_shm, unforked) == 188, "crew: layout");
-static_assert(offsetof(struct fmi_crew_shm, workers) == 192, "crew: layout");
+static_assert(offsetof(struct fmi_crew_shm, places) == 192, "crew: layout");
+static_assert(offsetof(struct fmi_crew_shm, workers) == 8384, "crew: layout");
 
 /*
  * What a crew is to do. Lives in the host; warden and workers have it as it was at the fork. A warden that is no fork makes its own in

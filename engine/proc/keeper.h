@@ -37,7 +37,7 @@
  *     88:  state, pid, how, number  the keeper
  *    128:  known                    the host
  *    136:  fault, ready, error      the process
- *    192:  orders                   the host, before the keeper is there; the keeper wipes the key
+ *    320:  orders                   the host, before the keeper is there; the keeper wipes the key
  */
 
 #include "crash.h"
@@ -84,7 +84,7 @@ static_assert(offsetof(struct fmi_process_shm, life) == 64, "process: layout");
 static_assert(offsetof(struct fmi_process_shm, state) == 88, "process: layout");
 static_assert(offsetof(struct fmi_process_shm, known) == 128, "process: layout");
 static_assert(offsetof(struct fmi_process_shm, fault) == 136, "process: layout");
-static_assert(offsetof(struct fmi_process_shm, arg) == 192, "process: layout");
+static_assert(offsetof(struct fmi_process_shm, arg) == 320, "process: layout");
 
 /* The fmi_entry of a keeper; arg: the fmi_process_shm. */
 void fmi_keeper_run(void *shm, const int *fds);

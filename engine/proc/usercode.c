@@ -87,7 +87,7 @@ static int make_stacks(char **stack, size_t *bytes)
         return rc;
     *stack = guard + GUARD_BYTES;
     fmi_crash_set_guard(guard, *stack);
-    fmi_crash_report_to(own.fault, own.starts, block);
+    fmi_crash_report_to(own.fault, own.starts, own.places, block);
     return 0;
 }
 

@@ -21,6 +21,7 @@ struct fmi_usercode {
     int inner_threads;
     size_t stack_bytes; /* 0: RLIMIT_STACK */
     struct fmi_fault_shm *fault;
+    struct fmi_trace_place_shm *places; /* of modules in `fault`; NULL: it gets no frames */
     uint32_t starts; /* goes into `fault`; a failing pin is told of the first time only */
     void (*at_exit)(int status); /* exit() was called; must _exit */
     void (*give_up)(int code);   /* there is no memory for its stack: it ends */

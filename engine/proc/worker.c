@@ -196,6 +196,7 @@ _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32
                                             .inner_threads = plan->inner_threads,
                                             .stack_bytes = plan->stack_bytes,
                                             .fault = &self.shared->fault,
+                                            .places = plan->shm->places,
                                             .starts = starts,
                                             .at_exit = _exit,
                                             .give_up = give_up,

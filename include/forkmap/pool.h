@@ -27,6 +27,7 @@ extern "C" {
 
 #define FM_MAX_WORKERS 1023 /**< most workers of a pool */
 #define FM_MAX_COLUMNS 16   /**< most input arrays of a map */
+#define FM_MAX_FRAMES  12   /**< most functions that a record names; the innermost ones */
 
 /** A pool. Opaque; private to the process that opened it. */
 typedef struct fm_pool fm_pool;
@@ -656,6 +657,8 @@ typedef struct fm_failure {
     int64_t end_ns;     /**< when it failed */
     int64_t peak_bytes; /**< largest resident size of the worker */
     char note[96];      /**< last fm_note() of the function, "" if none */
+    int n_frames;       /**< of `frames`; 0 if it was no crash, or the stack could not be read */
+    uint64_t frames[FM_MAX_FRAMES]; /**< for fm_pool_frame(); the innermost first */
 } fm_failure;
 
 /**
@@ -668,6 +671,29 @@ typedef struct fm_failure {
  * Blocks / thread-safety: never; the thread that mapped.
  */
 FM_API int64_t fm_pool_failures(fm_pool *pool, fm_failure *list, int64_t n);
+
+/** Where a crash was, or one of the calls that led there. */
+typedef struct fm_frame {
+    /** [bytes] In the module: of the instruction that crashed, or where a call returns to. What addr2line(1) takes. Without a module the address. */
+    uint64_t offset;
+    uint64_t function_offset; /**< [bytes] behind the function's begin; 0 without one */
+    char function[128];       /**< its name, C++'s mangled; "" if the module's file does not say */
+    char module[512];         /**< path of the program or library; "" if it is not known */
+} fm_frame;
+
+/**
+ * One frame of a crash, 0 being the innermost: that of the record's signal. Functions are named by the module's file as it is now: by its symbols, or if it is stripped by what it
+ * exports. Frames of the library that called the function are left out, if it is a library of its own.
+ * @param pool     the pool of the record, by which modules are known
+ * @param failure  a record of fm_pool_failures(), fm_result_failures() ..., unchanged
+ * @param i        0 .. failure->n_frames - 1
+ * @param out      filled whole
+ * @return 0; `-EINVAL` no pool, no such frame, NULL; FM_EFORKED
+ * State after an error: *out is as it was.
+ * Blocks / thread-safety: reads the module's file; any thread.
+ */
+FM_API FM_NODISCARD int fm_pool_frame(fm_pool *pool, const fm_failure *failure, int i,
+                                      fm_frame *out);
 
 /** @} */
 

@@ -8,7 +8,7 @@ A mark stands in a comment before a block, where readers do not see it (`.\\"` i
     <!-- test: with=square.c -->        C: the text of that file stands in front
     <!-- test: in=function -->          C: statements, for the body of a function that returns a code
     <!-- test: exit=1 -->               its last command, or the program, leaves with 1
-    <!-- test: vary=pid,time,rate -->   shell: what differs from run to run; the numbers beside any other word
+    <!-- test: vary=pid,time,rate -->   shell: what differs from run to run; offset: +0x...; the numbers beside any other word
     <!-- test: replace=/opt:$PWD/opt --> shell: a place that the test has elsewhere
     <!-- test: output -->               what the program before it writes
     <!-- test: verbs -->                each line is `./dev VERB`; only the verb is looked up

@@ -88,11 +88,12 @@ def commands_of(text):
 
 
 NUMBER = r"\d[\d.,]*"
-VARYING = {"time": (rf"{NUMBER} (s|ms|us|ns)\b", "# s"), "rate": (rf"{NUMBER} ?[kMG]?/s", "#/s")}
+VARYING = {"time": (rf"{NUMBER} (s|ms|us|ns)\b", "# s"), "rate": (rf"{NUMBER} ?[kMG]?/s", "#/s"),
+           "offset": (r"\+0x[0-9a-f]+", "+0x#")}
 
 
 def blur(text, words):
-    """Replaces what differs from run to run: durations, rates, and the numbers beside any other of `words`."""
+    """Replaces what differs from run to run: durations, rates, offsets in files, and the numbers beside any other of `words`."""
     for word in words:
         if word in VARYING:
             text = re.sub(*VARYING[word], text)
