@@ -5,6 +5,7 @@
 #include "error.h"
 #include "heap.h"
 #include "run.h"
+#include "usercode.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 
 int fmi_pool_check(const fm_pool *pool)
 {
+    if (fmi_worker_self() != NULL)
+        fmi_usercode_end_second_host();
     if (pool == NULL)
         return fmi_error(-EINVAL, "the pool is NULL");
     if (pool->owner !=
@@ -134,8 +137,10 @@ int fmi_pool_vacate(fm_pool *pool)
 
 int fmi_pool_is_inline(const fm_pool *pool)
 {
-    if (fmi_worker_self() != NULL)
+    if (fmi_worker_self() != NULL) {
+        fmi_usercode_end_second_host();
         return pool != NULL && !fmi_owner_has(pool);
+    }
     return fmi_runner_current() != NULL && fmi_pool_check(pool) == 0 && !pool->is_nested;
 }
 

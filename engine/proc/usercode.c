@@ -12,8 +12,11 @@
 #include "topo.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -71,6 +74,31 @@ static size_t choose_stack_bytes(size_t bytes)
     if (bytes < MIN_STACK_BYTES)
         bytes = MIN_STACK_BYTES;
     return (bytes + page - 1) / page * page;
+}
+
+/* ---- the stack that was left, the host's by fork --------------------------------------------- */
+
+static struct {
+    const char *low, *high; /* its frames: from that of fmi_usercode_run upwards */
+} left_stack;
+
+/* glibc has what it knows of a thread at the top of that thread's stack; but that of the main thread elsewhere, below it. */
+static void note_left_stack(void)
+{
+    const char *frame = __builtin_frame_address(0);
+    const char *thread = (const char *)pthread_self(); /* NOLINT(performance-no-int-to-ptr) */
+    const char *arguments = (const char *)getauxval(AT_RANDOM); /* NOLINT: above all frames */
+    left_stack.low = frame;
+    left_stack.high = thread > frame ? thread : arguments;
+}
+
+void fmi_usercode_end_second_host(void)
+{
+    const char *frame = __builtin_frame_address(0);
+    if (left_stack.low == NULL || frame < left_stack.low || frame >= left_stack.high)
+        return;
+    fmi_log(FM_LOG_ERROR, "a function has jumped to a frame of the host: this copy of it ends");
+    abort();
 }
 
 /* One mapping: the crash handler's stack, the guard, the stack. */
@@ -139,6 +167,7 @@ _Noreturn void fmi_usercode_run(const struct fmi_usercode *code)
     char *stack;
     size_t bytes;
     own = *code;
+    note_left_stack();
     set_up();
     int rc = make_stacks(&stack, &bytes);
     if (rc != 0) {

@@ -4,8 +4,7 @@
 
 /*
  * The first steps of a process that runs the user's code, a pool's worker or an fm_process, right after its fork. Before that code runs it has: no
- * handlers of the host's, a death signal, a crash reporter, a guard against exit(), a stack of its own (a longjmp to one of the host's
- * frames would otherwise start a second host), its core, its name, and what fm_after_fork() registered behind it.
+ * handlers of the host's, a death signal, a crash reporter, a guard against exit(), a stack of its own, its core, its name, and what fm_after_fork() registered behind it.
  */
 
 #include "crash.h"
@@ -30,5 +29,11 @@ struct fmi_usercode {
 };
 
 _Noreturn void fmi_usercode_run(const struct fmi_usercode *code);
+
+/*
+ * By fork the frames of the host are still there, as they were. A function that jumps to one of them makes this process a second host. That ends here, by
+ * SIGABRT, at the first call that it makes; or as it exits. Returns if this thread is on no such frame.
+ */
+void fmi_usercode_end_second_host(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include "process.h"
 
 #include "clock.h"
+#include "fault.h"
 #include "memory.h"
 
 #include <dirent.h>
@@ -31,6 +32,9 @@ enum { MOST_SPAWN_FDS = 16 };
 
 pid_t fmi_sys_fork(void)
 {
+    int refused = FMI_FAULT_ERRNO("sys.fork");
+    if (refused != 0)
+        return refused;
     pid_t pid = fork();
     return pid < 0 ? -errno : pid;
 }
