@@ -26,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOOK_US = 500, N_KILLS = 10000, HANG_S = 20 };
+enum { LOOK_US = 1000, N_KILLS = 10000, HANG_S = 20 };
 #define PROGRESS_NS 10000000000
 #define JSON_NS     60000000000
 

@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 enum {
-    LOOK_US = 100,     /* for a process to kill, or for a trap to spring */
+    LOOK_US = 150,     /* for a process to kill, or for a trap to spring */
     MOST_LOOKS = 2000, /* then this kill is given up */
+    TRAP_MAPS = 3,
     LAST_QUIET_MAPS = 3,
-    ROUGHLY_US = 200
+    ROUGHLY_US = 300
 };
 
 static int is_called_off(const struct chaos_killer *k)
@@ -30,7 +31,7 @@ static int find_victim(struct chaos_killer *k, int rank, int *at)
         fm_worker_info info;
         *at = (rank + i) % k->plan.workers;
         if (fm_pool_worker(k->pool, *at, &info) == 0 && info.pid > 0 && info.pid != getpid() &&
-            info.pid != k->killed[*at])
+            info.pid != k->killed[*at] && info.pid != atomic_load(&k->stage->taker))
             return info.pid;
     }
     return 0;
@@ -64,16 +65,24 @@ static void strike(struct chaos_killer *k, const struct chaos_kill_plan *plan)
     count(k, plan->kind);
 }
 
+/* Not every map passes every place: some maps, and it is given up. */
 static void set_trap(struct chaos_killer *k, const struct chaos_kill_plan *plan)
 {
-    chaos_trap_set(k->stage, plan->kind, plan->place, plan->passages);
-    for (int i = 0; i < MOST_LOOKS && !is_called_off(k); i++) {
-        if (!chaos_trap_is_set(k->stage))
-            break;
+    uint64_t end = atomic_load(&k->n_maps) + TRAP_MAPS;
+    chaos_trap_set(k->stage, plan);
+    while (chaos_trap_is_set(k->stage) && atomic_load(&k->n_maps) < end && !is_called_off(k))
         chaos_sleep_us(LOOK_US);
-    }
-    if (!chaos_trap_take_back(k->stage))
-        count(k, plan->kind);
+    int pid = chaos_trap_end(k->stage);
+    if (pid == 0)
+        return;
+    count(k, plan->kind);
+    if (plan->kind > CHAOS_STOP_CONT)
+        return;
+    kill(pid, SIGSTOP);
+    chaos_sleep_us(plan->hold_us);
+    if (plan->kind == CHAOS_STOP_CONT)
+        chaos_trap_let_go(k->stage);
+    kill(pid, plan->kind == CHAOS_STOP_CONT ? SIGCONT : SIGKILL);
 }
 
 /* Until `n` maps have ended, however long that takes: the watchdog knows how long that may be. */
@@ -104,8 +113,10 @@ static void *rage(void *killer)
         struct chaos_kill_plan plan = chaos_plan_kill(&k->plan);
         atomic_store(&k->calm_ns, 0);
         chaos_sleep_us(plan.delay_us);
-        if (plan.kind <= CHAOS_STOP_CONT)
+        if (plan.kind <= CHAOS_STOP_CONT && (plan.place != 0 || !chaos_has_points()))
             strike(k, &plan);
+        else if (plan.kind == CHAOS_AT_POINT && !chaos_has_points())
+            strike(k, &(struct chaos_kill_plan){.kind = CHAOS_KILL, .rank = plan.rank});
         else
             set_trap(k, &plan);
         if (plan.n_quiet > 0)

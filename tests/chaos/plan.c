@@ -13,6 +13,23 @@ const char *chaos_kind_name(int kind)
     return names[kind];
 }
 
+static const char *const points[] = {
+    "range.intend",    "range.claim",    "range.claimed",     "range.claim_lost",
+    "range.finish",    "range.finished", "range.drop_intent", "steal.intend",
+    "steal.move",      "steal.commit",   "steal.committed",   "steal.install",
+    "steal.installed", "steal.released", "steal.clear",       "call.item",
+    "call.chunk",      "undo.saved",     "run.enter",         "run.lost_chunk",
+    "serve.inside",    "serve.leave",    "serve.left",        "serve.found_nothing",
+    "job.finish",      "job.finished",   "task.pick",         "task.picked",
+    "task.take",       "task.taken",     "task.called",       "task.end",
+    "task.ended",      "blame.recorded", "record.link",       "record.append"};
+enum { N_POINTS = sizeof points / sizeof points[0] };
+
+const char *chaos_point_name(int point)
+{
+    return point >= 0 && point < N_POINTS ? points[point] : NULL;
+}
+
 const char *chaos_work_name(int work)
 {
     static const char *const names[CHAOS_WORKS] = {
@@ -88,7 +105,7 @@ static int kind_of(int percent)
 {
     static const struct {
         int kind, below;
-    } shares[] = {{CHAOS_KILL, 38},     {CHAOS_STOP_KILL, 50}, {CHAOS_STOP_CONT, 56},
+    } shares[] = {{CHAOS_KILL, 36},     {CHAOS_STOP_KILL, 46}, {CHAOS_STOP_CONT, 56},
                   {CHAOS_AT_POINT, 80}, {CHAOS_SEGV, 90},      {CHAOS_EXIT, 96},
                   {CHAOS_ABORT, 100}};
     int i = 0;
@@ -103,7 +120,7 @@ struct chaos_kill_plan chaos_plan_kill(struct chaos_pool_plan *pool)
     struct chaos_random *random = &pool->kills;
     struct chaos_kill_plan plan = {.kind = kind_of(below(random, 100))};
     int most_us = longest_us[below(random, 5)], ends_burst = below(random, 12) == 0;
-    int n_quiet = 2 + below(random, 3);
+    int n_quiet = 2 + below(random, 2);
     if (pool->most_us == 0)
         pool->most_us = most_us;
     plan.rank = below(random, pool->workers);
@@ -111,6 +128,18 @@ struct chaos_kill_plan chaos_plan_kill(struct chaos_pool_plan *pool)
     plan.hold_us = below(random, LONGEST_HOLD_US);
     plan.place = CHAOS_BEFORE + below(random, 3);
     plan.passages = 1 + below(random, 1 << below(random, 10));
+    plan.point = below(random, 2 * N_POINTS);
+    int is_anywhere = below(random, 2), is_alone = below(random, 3) == 0;
+    if (plan.point < N_POINTS)
+        plan.passages = 1 + plan.passages % 4; /* some are passed once in a map */
+    else
+        plan.point = -1;
+    if (plan.kind == CHAOS_AT_POINT || (plan.kind <= CHAOS_STOP_CONT && !is_anywhere))
+        plan.place = 0;
+    if (plan.kind == CHAOS_KILL)
+        plan.place = CHAOS_BEFORE; /* it is not asked */
+    /* What a death at a transition leaves behind is not to be repaired by the next one at once. */
+    ends_burst |= is_alone && plan.place == 0 && plan.point >= 0;
     plan.n_quiet = ends_burst ? n_quiet : 0;
     if (ends_burst)
         pool->most_us = 0; /* the next burst has its own */

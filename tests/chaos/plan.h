@@ -17,8 +17,8 @@
 
 enum chaos_kind {
     CHAOS_KILL,      /* SIGKILL of a worker */
-    CHAOS_STOP_KILL, /* SIGSTOP, some time, SIGKILL */
-    CHAOS_STOP_CONT, /* SIGSTOP, some time, SIGCONT: no death */
+    CHAOS_STOP_KILL, /* SIGSTOP, anywhere or at a transition; some time; SIGKILL */
+    CHAOS_STOP_CONT, /* the same, and SIGCONT: no death */
     CHAOS_AT_POINT,  /* SIGKILL of a worker by itself, at a transition of the protocols */
     CHAOS_SEGV,      /* in user code: a store to nowhere */
     CHAOS_EXIT,      /* in user code: exit() */
@@ -28,6 +28,9 @@ enum chaos_kind {
     CHAOS_KINDS
 };
 const char *chaos_kind_name(int kind);
+
+/* The transitions of maps and calls, as the engine names them (FMI_FAULT). NULL: there are no more. */
+const char *chaos_point_name(int point);
 
 enum chaos_work {
     CHAOS_ITEM_IN_PLACE,
@@ -75,7 +78,8 @@ struct chaos_kill_plan {
     int rank;     /* 0 .. workers - 1; the next one if it has no process */
     int delay_us; /* before it */
     int hold_us;  /* between SIGSTOP and what follows */
-    int place;    /* in an item */
+    int place;    /* in an item; 0: at a transition, where the worker dies, or is stopped */
+    int point;    /* whose passages count (chaos_point_name); -1: those of all */
     int passages; /* of transitions, until it happens */
     int n_quiet;  /* maps without kills after it */
 };

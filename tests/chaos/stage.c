@@ -6,17 +6,20 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define PLACE(trap) ((int)((trap) >> 8))
 #define KIND(trap)  ((int)((trap)&255) - 1)
 
-enum { EXIT_CODE = 3 };
+enum { EXIT_CODE = 3, SHORT_US = 10, AT_POINT = 0 };
 
-void chaos_trap_set(struct chaos_stage *stage, int kind, int place, int passages)
+void chaos_trap_set(struct chaos_stage *stage, const struct chaos_kill_plan *plan)
 {
-    atomic_store(&stage->passages, passages);
-    atomic_store(&stage->trap, (uint32_t)place << 8 | (uint32_t)(kind + 1));
+    atomic_store(&stage->taker, 0);
+    atomic_store(&stage->passages, plan->passages);
+    atomic_store(&stage->point, plan->point);
+    atomic_store(&stage->trap, (uint32_t)plan->place << 8 | (uint32_t)(plan->kind + 1));
 }
 
 int chaos_trap_is_set(struct chaos_stage *stage)
@@ -24,15 +27,32 @@ int chaos_trap_is_set(struct chaos_stage *stage)
     return atomic_load(&stage->trap) != 0;
 }
 
-int chaos_trap_take_back(struct chaos_stage *stage)
+int chaos_trap_end(struct chaos_stage *stage)
 {
-    return atomic_exchange(&stage->trap, 0) != 0;
+    if (atomic_exchange(&stage->trap, 0) != 0)
+        return 0;
+    while (atomic_load(&stage->taker) == 0) /* it took it, and is about to say who it is */
+        usleep(SHORT_US);
+    return atomic_load(&stage->taker);
+}
+
+void chaos_trap_let_go(struct chaos_stage *stage)
+{
+    atomic_store(&stage->taker, 0);
+    atomic_store(&stage->is_held, 0);
 }
 
 static int take(struct chaos_stage *stage, uint32_t trap)
 {
-    return atomic_load(&stage->host) != getpid() &&
-           atomic_compare_exchange_strong(&stage->trap, &trap, 0);
+    int is_stop = KIND(trap) == CHAOS_STOP_CONT || KIND(trap) == CHAOS_STOP_KILL;
+    if (atomic_load(&stage->host) == getpid() ||
+        !atomic_compare_exchange_strong(&stage->trap, &trap, 0))
+        return 0;
+    atomic_store(&stage->is_held, is_stop);
+    atomic_store(&stage->taker, getpid());
+    while (is_stop && atomic_load(&stage->is_held))
+        usleep(SHORT_US); /* the killer stops it now */
+    return !is_stop;
 }
 
 void chaos_crash(void)
@@ -59,10 +79,6 @@ void chaos_trap_pass(struct chaos_stage *stage, int place)
     uint32_t trap = atomic_load_explicit(&stage->trap, memory_order_relaxed);
     if (trap == 0 || PLACE(trap) != place)
         return;
-#ifdef FORKMAP_FAULTS
-    if (KIND(trap) == CHAOS_AT_POINT)
-        return;
-#endif
     if (take(stage, trap))
         spring(KIND(trap));
 }
@@ -74,10 +90,15 @@ static void pass_point(const char *name)
 {
     uint32_t trap = atomic_load_explicit(&entered->trap, memory_order_relaxed);
     (void)name;
-    if (trap == 0 || KIND(trap) != CHAOS_AT_POINT || atomic_fetch_sub(&entered->passages, 1) > 1)
+    if (trap == 0 || PLACE(trap) != AT_POINT || atomic_fetch_sub(&entered->passages, 1) > 1)
         return;
     if (take(entered, trap))
         spring(CHAOS_AT_POINT);
+}
+
+int chaos_has_points(void)
+{
+    return 1;
 }
 
 int chaos_stage_enter(int rank, void *stage)
@@ -88,6 +109,11 @@ int chaos_stage_enter(int rank, void *stage)
     return 0;
 }
 #else
+int chaos_has_points(void)
+{
+    return 0;
+}
+
 int chaos_stage_enter(int rank, void *stage)
 {
     (void)rank;

@@ -7,12 +7,13 @@
  * start method have it.
  *
  *   trap    0 -> {place, kind}   the killer sets it
- *           {place, kind} -> 0   the worker that takes it, by CAS, and then dies; or the killer, who takes it back
+ *           {place, kind} -> 0   the worker that takes it, by CAS; or the killer, who takes it back
+ *   taker   0, before a trap is set; then the pid of the worker that took it, which dies; or, for kinds that stop, waits until
+ *   is_held is 0 again: the killer stops it there, and continues or kills it.
  *   So a trap is for the first one that comes, once: whoever runs the item again finds none. Never for the host: a caller that works
  *   passes by.
  *
- * CHAOS_AT_POINT springs at the fault points of the engine (fault.h): at the nth that the workers pass together. Where there are none
- * compiled in, it springs in an item.
+ * Place 0 is a fault point of the engine (fault.h): the trap springs at the nth passage of one, or of any, by all workers together.
  */
 
 #include "plan.h"
@@ -22,7 +23,9 @@
 
 struct chaos_stage {
     _Atomic uint32_t trap;
-    _Atomic int32_t passages; /* until CHAOS_AT_POINT springs */
+    _Atomic int32_t taker, is_held;
+    _Atomic int32_t passages; /* of fault points, until the trap springs */
+    _Atomic int32_t point;    /* whose passages count; -1: all */
     _Atomic uint32_t toil;    /* steps of an item of weight 1 */
     _Atomic int32_t host;     /* its pid */
     int64_t poisoned[2];      /* items; constant during a map, as the next */
@@ -30,10 +33,13 @@ struct chaos_stage {
 };
 
 /* In the killer. */
-void chaos_trap_set(struct chaos_stage *stage, int kind, int place, int passages);
+void chaos_trap_set(struct chaos_stage *stage, const struct chaos_kill_plan *plan);
 int chaos_trap_is_set(struct chaos_stage *stage);
-/* 1: it was taken back; 0: somebody has it. */
-int chaos_trap_take_back(struct chaos_stage *stage);
+/* 0: it was taken back. Else who has it; who holds still there is to be stopped, and let go by this. */
+int chaos_trap_end(struct chaos_stage *stage);
+void chaos_trap_let_go(struct chaos_stage *stage);
+/* Fault points are compiled in. */
+int chaos_has_points(void);
 
 /* In functions, at each place of an item. */
 void chaos_trap_pass(struct chaos_stage *stage, int place);

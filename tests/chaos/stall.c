@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum { FACTOR = 20, FEWEST_TIMES = 8 };
-#define LEAST_NS 100000000
+#define LEAST_NS 300000000
 
 /* [ns] that it was ready and had no processor; 0: there is no such process, or this kernel does not say. */
 static int64_t wait_of(int pid)

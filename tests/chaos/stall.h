@@ -3,7 +3,7 @@
 #define CHAOS_STALL_H
 
 /*
- * How long a map took in a quiet time, and whether that is a stall: more than 20 times the median of its kind, and than 100 ms. Other programs may
+ * How long a map took in a quiet time, and whether that is a stall: more than 20 times the median of its kind, and than 300 ms. (A wake-up that is lost costs a second.) Other programs may
  * have the processors, so time does not count during which a process of the pool was ready to run and had to wait for one
  * (/proc/PID/schedstat). One that sleeps for a wake-up that was lost waits for no processor.
  */
