@@ -58,6 +58,7 @@ module forkmap_c
     integer(c_int64_t) :: max_tasks_per_worker = 0
     integer(c_size_t) :: max_worker_bytes = 0
     integer(c_int) :: max_workers = 0
+    integer(c_size_t) :: worker_memory_limit = 0
   end type fm_pool_opts
 
   type, bind(C) :: fm_context

@@ -167,6 +167,7 @@ struct fmi_crew_plan {
     int n_wanted;    /* those below are, from the open on */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
+    size_t memory_limit;    /* of a worker [bytes]; 0: none */
     int inner_threads;      /* 0: leave */
     struct fmi_person host; /* who has opened it */
     int host_pidfd;         /* the warden sets it */

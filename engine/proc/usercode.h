@@ -19,7 +19,8 @@ struct fmi_usercode {
     const char *name;
     int cpu; /* -1: not pinned */
     int inner_threads;
-    size_t stack_bytes; /* 0: RLIMIT_STACK */
+    size_t stack_bytes;  /* 0: RLIMIT_STACK */
+    size_t memory_limit; /* [bytes] of private memory beyond what it begins with; 0: none */
     struct fmi_fault_shm *fault;
     uint32_t starts; /* goes into `fault`; a failing pin is told of the first time only */
     void (*at_exit)(int status); /* exit() was called; must _exit */
