@@ -13,6 +13,7 @@
 enum {
     KEY_CALLER = 0x100,
     KEY_PIN,
+    KEY_MEMORY_LIMIT,
     KEY_SCHEDULE,
     KEY_CHUNK,
     KEY_ON_ERROR,
@@ -74,6 +75,10 @@ static const struct argp_option options[] = {
      0},
     {"pin", KEY_PIN, "HOW", 0,
      "core (default), spread, compact or none: which core each worker gets", 0},
+    {"memory-limit", KEY_MEMORY_LIMIT, "SIZE", 0,
+     "Memory that the function may allocate in a worker, from 1M, as 500M or 2G: more is an error "
+     "of the item, not of the machine (default: no limit). Inputs and OUT do not count",
+     0},
 
     {NULL, 0, NULL, 0, "Sharing the items out", 4},
     {"schedule", KEY_SCHEDULE, "HOW", 0, "auto (default), static, dynamic or guided", 0},
@@ -197,6 +202,9 @@ static error_t parse_pool(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_PIN:
         o->pool.pin = fmc_value_word(state, "--pin", arg, fmc_words_pin);
+        return 0;
+    case KEY_MEMORY_LIMIT:
+        o->pool.worker_memory_limit = fmc_value_size(state, "--memory-limit", arg, 1 << 20);
         return 0;
     case KEY_SCHEDULE:
         o->map.schedule = fmc_value_word(state, "--schedule", arg, fmc_words_schedule);

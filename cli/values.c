@@ -58,6 +58,31 @@ int64_t fmc_value_whole(const struct argp_state *state, const char *option, cons
     return value;
 }
 
+/* 0: it is none. */
+static size_t read_size(const char *text)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    const unsigned long long n = strtoull(text, &end, 10);
+    const char *unit = *end == '\0' ? NULL : strchr(units, *end);
+    const int shift = unit == NULL ? 0 : 10 * (int)(unit - units + 1);
+    if (!isdigit((unsigned char)text[0]) || errno != 0 || (unit == NULL && *end != '\0') ||
+        (unit != NULL && end[1] != '\0') || n > SIZE_MAX >> shift)
+        return 0;
+    return (size_t)n << shift;
+}
+
+size_t fmc_value_size(const struct argp_state *state, const char *option, const char *text,
+                      size_t low)
+{
+    const size_t value = read_size(text);
+    if (value == 0 || value < low)
+        argp_error(state, "%s %s: not a size of %zu bytes or more, as 500M or 2G", option, text,
+                   low);
+    return value;
+}
+
 double fmc_value_positive(const struct argp_state *state, const char *option, const char *text,
                           double high)
 {

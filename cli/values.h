@@ -5,6 +5,7 @@
 /* Values of options. The ones that take argp's state end the command with a usage error (exit code 2). */
 
 #include <argp.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct fmc_word {
@@ -20,6 +21,9 @@ int fmc_value_read_whole(const char *text, int64_t *out);
 
 int64_t fmc_value_whole(const struct argp_state *state, const char *option, const char *text,
                         int64_t low, int64_t high);
+/* A size in bytes from `low` on: a whole number, or one with K, M, G or T (powers of 1024). */
+size_t fmc_value_size(const struct argp_state *state, const char *option, const char *text,
+                      size_t low);
 /* A finite number above 0. */
 double fmc_value_positive(const struct argp_state *state, const char *option, const char *text,
                           double high);

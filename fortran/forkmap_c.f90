@@ -60,6 +60,7 @@ module forkmap_c
     integer(c_int) :: max_workers = 0
     integer(c_int) :: min_workers = 0
     integer(c_int) :: signals = 0
+    integer(c_size_t) :: worker_memory_limit = 0
   end type fm_pool_opts
 
   type, bind(C) :: fm_context

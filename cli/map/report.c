@@ -45,9 +45,23 @@ static void describe_crash(const fm_failure *f, char *text, size_t cap)
         snprintf(text, cap, "crashed by %s", name);
 }
 
+/* The kernel's memory killer, or an allocation that failed at --memory-limit. */
+static void describe_want(const fm_failure *f, char *text, size_t cap)
+{
+    char peak[32], name[32];
+    fmc_units_bytes(peak, sizeof peak, f->peak_bytes);
+    name_signal(f->signal, name, sizeof name);
+    if (f->signal == SIGKILL)
+        snprintf(text, cap, "out of memory at %s: SIGKILL (OOM: oom_kill +1 in its control group)",
+                 peak);
+    else if (f->signal != 0)
+        snprintf(text, cap, "out of memory: no more at the memory limit, then %s", name);
+    else
+        snprintf(text, cap, "out of memory: no more at the memory limit, then exit(%d)", f->code);
+}
+
 static void describe_state(const fm_failure *f, int64_t limit_ns, char *text, size_t cap)
 {
-    char peak[32];
     switch (f->state) {
     case FM_ITEM_FAILED:
         snprintf(text, cap, "the function returned %d", f->code);
@@ -63,8 +77,7 @@ static void describe_state(const fm_failure *f, int64_t limit_ns, char *text, si
                      (double)(f->end_ns - f->begin_ns) / 1e9);
         break;
     case FM_ITEM_OUT_OF_MEMORY:
-        fmc_units_bytes(peak, sizeof peak, f->peak_bytes);
-        snprintf(text, cap, "out of memory at %s", peak);
+        describe_want(f, text, cap);
         break;
     default:
         snprintf(text, cap, "%s", fm_item_state_name(f->state));

@@ -7,7 +7,8 @@
  * one bad item in a chunk of 4,096 costs 4 deaths, with halves it would cost 12; the items beside it run again either way.)
  *
  * A death that nobody explains, SIGKILL from outside or by the kernel's memory killer, may be no fault of the item: it gets at least
- * UNEXPLAINED_ATTEMPTS.
+ * UNEXPLAINED_ATTEMPTS. One that ran into its worker's memory limit may have found the memory taken by items before it: it is tried once
+ * more, in a fresh worker.
  */
 #include "clock.h"
 #include "fault.h"
@@ -19,7 +20,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { UNEXPLAINED_ATTEMPTS = 3 };
+enum { UNEXPLAINED_ATTEMPTS = 3, FRESH_ATTEMPTS = 2 };
 
 struct attempts { /* progress->attempts */
     uint32_t count, tag, counted;
@@ -84,11 +85,23 @@ fm_failure fmi_failure_of_return(const struct fmi_runner *r, int64_t item, int c
     return f;
 }
 
-static int state_of(const struct fmi_death_shm *death)
+/* What the predecessor wrote as it died; NULL: nothing, or of another death. */
+static const struct fmi_fault_shm *fault_of(const struct fmi_runner *r,
+                                            const struct fmi_death_shm *death)
 {
+    const struct fmi_fault_shm *fault = &r->worker->fault;
+    int signal = death->how == FMI_DEATH_EXIT ? 0 : death->number;
+    return fault->starts == r->starts - 1 && fault->signal == signal ? fault : NULL;
+}
+
+static int state_of(const struct fmi_runner *r, const struct fmi_death_shm *death)
+{
+    const struct fmi_fault_shm *fault = fault_of(r, death);
     if (death->how == FMI_DEATH_TIMEOUT)
         return FM_ITEM_TIMEOUT;
-    return death->how == FMI_DEATH_OOM ? FM_ITEM_OUT_OF_MEMORY : FM_ITEM_CRASHED;
+    if (death->how == FMI_DEATH_OOM || (fault != NULL && fault->out_of_memory != 0))
+        return FM_ITEM_OUT_OF_MEMORY;
+    return FM_ITEM_CRASHED;
 }
 
 /* Written by what crashed: no more is taken than there is room for. */
@@ -104,9 +117,9 @@ static void take_frames(fm_failure *f, const struct fmi_fault_shm *fault)
 fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32_t attempt,
                                 uint64_t begin_ticks, const struct fmi_death_shm *death)
 {
-    const struct fmi_fault_shm *fault = &r->worker->fault;
+    const struct fmi_fault_shm *fault = fault_of(r, death);
     fm_failure f = {.item = item,
-                    .state = state_of(death),
+                    .state = state_of(r, death),
                     .attempt = (int)attempt,
                     .pid = death->pid,
                     .end_ns = death->end_ns,
@@ -115,7 +128,7 @@ fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32
         f.code = death->number;
     else
         f.signal = death->number;
-    if (fault->starts == r->starts - 1 && fault->signal == f.signal) {
+    if (fault != NULL) {
         f.address = fault->address;
         f.stack_overflow = fault->stack_overflow != 0;
         take_frames(&f, fault);
@@ -166,12 +179,15 @@ int fmi_blame_return(struct fmi_runner *r, int64_t item, int code)
     return FMI_VERDICT_GIVE_UP;
 }
 
-uint32_t fmi_attempts_allowed(uint32_t retries, const struct fmi_death_shm *death)
+uint32_t fmi_attempts_allowed(const struct fmi_runner *r, uint32_t retries,
+                              const struct fmi_death_shm *death)
 {
-    uint32_t allowed = retries + 1;
-    int is_unexplained =
-        death->how == FMI_DEATH_OOM || (death->how == FMI_DEATH_SIGNAL && death->number == SIGKILL);
-    return is_unexplained && allowed < UNEXPLAINED_ATTEMPTS ? UNEXPLAINED_ATTEMPTS : allowed;
+    uint32_t allowed = retries + 1, least = 1;
+    if (death->how == FMI_DEATH_OOM || (death->how == FMI_DEATH_SIGNAL && death->number == SIGKILL))
+        least = UNEXPLAINED_ATTEMPTS;
+    else if (state_of(r, death) == FM_ITEM_OUT_OF_MEMORY)
+        least = FRESH_ATTEMPTS;
+    return allowed < least ? least : allowed;
 }
 
 /* Counts the death against `item`, once for each death. Returns the item to go on with. */
@@ -179,7 +195,7 @@ static int64_t blame_item(struct fmi_runner *r, int64_t item, const struct fmi_d
 {
     uint32_t attempt = attempts_of(r, item) + 1;
     uint32_t counted = death->starts & 0xffffff;
-    if (attempt < fmi_attempts_allowed(r->plan->retries, death)) {
+    if (attempt < fmi_attempts_allowed(r, r->plan->retries, death)) {
         store_attempts(r, (struct attempts){attempt, tag_of(item), counted});
         r->attempted = item;
         return item;

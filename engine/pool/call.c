@@ -6,6 +6,8 @@
 #include "row.h"
 #include "run.h"
 
+#include <errno.h>
+
 enum {
     BLOCK = 256,            /* items between two looks at `stop` */
     MIN_FACTOR_NS = 1000000 /* a limit derived from the median is never shorter */
@@ -25,8 +27,10 @@ void fmi_runner_enter(struct fmi_runner *r)
 {
     r->outer = current;
     current = r;
-    if (r->worker != NULL)
-        serving = r;
+    if (r->worker == NULL)
+        return;
+    serving = r;
+    errno = 0; /* for the crash handler (crash.c) */
 }
 
 /* What a worker has printed is out before its work counts as done: a pool may be destroyed right after the map. */

@@ -46,6 +46,7 @@ int fmi_orders_write(struct fmi_orders_shm **out, const struct fmi_crew_plan *pl
     orders->first = plan->first;
     orders->inner_threads = plan->inner_threads;
     orders->stack_bytes = plan->stack_bytes;
+    orders->memory_limit = plan->memory_limit;
     orders->init_arg = (uintptr_t)plan->init_arg;
     orders->max_tasks = ((const struct fmi_pool_view *)plan->arg)->max_tasks;
     orders->max_bytes = ((const struct fmi_pool_view *)plan->arg)->max_bytes;
@@ -110,6 +111,7 @@ void fmi_orders_obey(void *orders_shm, const int *fds)
         .n = orders->n_ranks,
         .cpus = view.cpus,
         .stack_bytes = orders->stack_bytes,
+        .memory_limit = orders->memory_limit,
         .inner_threads = orders->inner_threads,
         .ignores_term = (orders->which & FMI_ORDERS_IGNORE_TERM) != 0,
         .host = orders->host,

@@ -20,12 +20,13 @@ struct fmi_orders_shm {
     uint64_t init_arg;
     int64_t max_tasks; /* of one worker process */
     uint64_t max_bytes;
+    uint64_t memory_limit;
     struct fmi_person host; /* the warden wipes its key */
     struct fmi_function_shm initializer, finalizer;
     int32_t cpus[]; /* by rank */
 };
 enum { FMI_ORDERS_INITIALIZER = 1, FMI_ORDERS_FINALIZER = 2, FMI_ORDERS_IGNORE_TERM = 4 };
-static_assert(offsetof(struct fmi_orders_shm, host) == 64, "orders: layout");
+static_assert(offsetof(struct fmi_orders_shm, host) == 72, "orders: layout");
 
 /* Describes the crew for a warden elsewhere. 0; FM_ENOFUNC; -ENOMEM, -ENOSPC. The caller frees it when the pool ends. */
 int fmi_orders_write(struct fmi_orders_shm **out, const struct fmi_crew_plan *plan, char *block);

@@ -7,6 +7,7 @@
 #include "guarded.h"
 #include "handle.h"
 #include "heap.h"
+#include "memory.h"
 #include "message.h"
 #include "opts.h"
 #include "orders.h"
@@ -21,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { MIN_MEMORY_LIMIT = 1 << 20 }; /* a worker's own work needs some of it */
 
 #define START_TIMEOUT_NS FM_SECONDS(60)
 #define END_TIMEOUT_NS   FM_SECONDS(5)
@@ -57,6 +60,12 @@ static int check_opts(const fm_pool_opts *o)
     if (o->max_tasks_per_worker < 0)
         return fmi_error(-EINVAL, "max_tasks_per_worker is %lld; it may not be negative",
                          (long long)o->max_tasks_per_worker);
+    if (o->worker_memory_limit > 0 && o->worker_memory_limit < MIN_MEMORY_LIMIT)
+        return fmi_error(-EINVAL,
+                         "worker_memory_limit is %zu; it may be %d (1 MiB) or more, or 0: none",
+                         o->worker_memory_limit, MIN_MEMORY_LIMIT);
+    if (o->worker_memory_limit > 0 && fmi_sys_private_mapped() == 0)
+        return fmi_error(-ENOTSUP, "worker_memory_limit needs /proc/self/status with VmData");
     return 0;
 }
 
@@ -156,6 +165,7 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
                                                                           : pool->n_workers,
         .cpus = pool->cpus,
         .stack_bytes = o->stack_bytes,
+        .memory_limit = o->worker_memory_limit,
         .inner_threads = o->inner_threads == 0 ? 1 : o->inner_threads,
         .initializer = o->initializer,
         .finalizer = o->finalizer,

@@ -87,8 +87,9 @@ fm_failure fmi_failure_of_return(const struct fmi_runner *r, int64_t item, int c
                                  uint32_t attempt, uint64_t begin_ticks);
 fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32_t attempt,
                                 uint64_t begin_ticks, const struct fmi_death_shm *death);
-/* How often an item is tried whose worker died like that. */
-uint32_t fmi_attempts_allowed(uint32_t retries, const struct fmi_death_shm *death);
+/* How often an item is tried whose worker, the predecessor of this process, died like that. */
+uint32_t fmi_attempts_allowed(const struct fmi_runner *r, uint32_t retries,
+                              const struct fmi_death_shm *death);
 enum { FMI_PIECE_CUT = 8 }; /* a failing chunk is tried again in such parts */
 enum { FMI_VERDICT_AGAIN = 1, FMI_VERDICT_GIVE_UP = 2 };
 /* The function returned `code` for `item`, alone. GIVE_UP: a record was written, go on with the next item. */

@@ -434,7 +434,7 @@ static void blame_death(struct performance *x, uint64_t begin_ticks)
         k >= x->n || atomic_load(&task->calling) != death->starts)
         return; /* it died before, or after, the function */
     uint32_t attempt = atomic_load(&task->attempts) + 1;
-    if (attempt < fmi_attempts_allowed(x->retries, death)) {
+    if (attempt < fmi_attempts_allowed(&x->runner, x->retries, death)) {
         set_attempts(x, attempt);
         return;
     }

@@ -19,11 +19,14 @@ struct fmi_fault_shm {
     int32_t signal;
     uint64_t address;
     uint32_t stack_overflow;
+    uint32_t
+        out_of_memory; /* its memory is limited, and the last thing that failed in this thread was for want of it */
     _Atomic uint32_t n_frames; /* raised after each */
+    uint32_t pad;
     uint64_t frames[FM_MAX_FRAMES];
 };
-static_assert(offsetof(struct fmi_fault_shm, frames) == 24, "fault: layout");
-static_assert(sizeof(struct fmi_fault_shm) == 120, "fault: layout");
+static_assert(offsetof(struct fmi_fault_shm, frames) == 32, "fault: layout");
+static_assert(sizeof(struct fmi_fault_shm) == 128, "fault: layout");
 
 enum { FMI_CRASH_STACK_BYTES = 64 << 10 };
 
@@ -35,5 +38,9 @@ void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts,
                          struct fmi_trace_place_shm *places, void *stack);
 /* The addresses whose fault means "stack overflow". */
 void fmi_crash_set_guard(const void *begin, const void *end);
+
+/* The memory of this process is limited: what it dies of may be an allocation that failed. Then: it exits, and is not to be asked any more. */
+void fmi_crash_expect_want(void);
+void fmi_crash_note_exit(void);
 
 #endif

@@ -132,7 +132,7 @@ static_assert(offsetof(struct fmi_worker_shm, retiring) == 84, "worker: layout")
 static_assert(offsetof(struct fmi_worker_shm, call) == 88, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, standby) == 104, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, fault) == 128, "worker: layout");
-static_assert(offsetof(struct fmi_worker_shm, note) == 248, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, note) == 256, "worker: layout");
 static_assert(sizeof(struct fmi_worker_shm) == 384, "worker: layout");
 
 struct fmi_crew_shm {
@@ -175,8 +175,9 @@ struct fmi_crew_plan {
     int n_least;     /* so many would do at the open */
     const int *cpus; /* by rank; -1: not pinned */
     size_t stack_bytes;
-    int inner_threads; /* 0: leave */
-    int ignores_term;  /* its workers do: what asks the host to end may go to all of its group */
+    size_t memory_limit; /* of a worker [bytes]; 0: none */
+    int inner_threads;   /* 0: leave */
+    int ignores_term;    /* its workers do: what asks the host to end may go to all of its group */
     struct fmi_person host; /* who has opened it */
     int host_pidfd;         /* the warden sets it */
     int (*initializer)(int rank, void *arg);

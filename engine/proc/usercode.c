@@ -25,7 +25,9 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-enum { GUARD_BYTES = 1 << 20, DEFAULT_STACK_BYTES = 8 << 20, MIN_STACK_BYTES = 64 << 10 };
+#define LARGE_GUARD_BYTES ((size_t)4 << 30)
+#define SMALL_GUARD_BYTES ((size_t)1 << 20)
+enum { DEFAULT_STACK_BYTES = 8 << 20, MIN_STACK_BYTES = 64 << 10 };
 
 static struct fmi_usercode own; /* private to the process, as all here */
 
@@ -76,6 +78,56 @@ static size_t choose_stack_bytes(size_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
+/*
+ * A large automatic array is first touched at its far end: a small guard is jumped over, and what lies beyond is overwritten. So it is as large as
+ * such arrays may be; that costs addresses, which are short only where they are limited.
+ */
+static size_t choose_guard_bytes(void)
+{
+    struct rlimit limit;
+    int is_limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return is_limited ? SMALL_GUARD_BYTES : LARGE_GUARD_BYTES;
+}
+
+/* One mapping: the crash handler's stack, the guard, the stack. */
+static int make_stacks(char **stack, size_t *bytes)
+{
+    void *block;
+    size_t guard_bytes = choose_guard_bytes();
+    *bytes = choose_stack_bytes(own.stack_bytes);
+    int rc = fmi_sys_map_nothing(&block, FMI_CRASH_STACK_BYTES + guard_bytes + *bytes);
+    if (rc != 0)
+        rc = fmi_sys_map_nothing(&block, FMI_CRASH_STACK_BYTES + (guard_bytes = SMALL_GUARD_BYTES) +
+                                             *bytes);
+    if (rc != 0)
+        return rc;
+    char *guard = (char *)block + FMI_CRASH_STACK_BYTES;
+    *stack = guard + guard_bytes;
+    rc = fmi_sys_unprotect(block, FMI_CRASH_STACK_BYTES);
+    if (rc == 0)
+        rc = fmi_sys_unprotect(*stack, *bytes);
+    if (rc != 0)
+        return rc;
+    fmi_crash_set_guard(guard, *stack);
+    fmi_crash_report_to(own.fault, own.starts, own.places, block);
+    return 0;
+}
+
+/* On the own stack, from here to the end. */
+static void begin(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+    sigset_t none;
+    sigemptyset(&none);
+    fmi_sys_restore_signals(&none);
+    own.become();
+    run_hooks(atomic_load(&hooks));
+    own.live();
+    _exit(1);
+}
+
 /* ---- the stack that was left, the host's by fork --------------------------------------------- */
 
 static struct {
@@ -101,45 +153,13 @@ void fmi_usercode_end_second_host(void)
     abort();
 }
 
-/* One mapping: the crash handler's stack, the guard, the stack. */
-static int make_stacks(char **stack, size_t *bytes)
-{
-    void *block;
-    *bytes = choose_stack_bytes(own.stack_bytes);
-    int rc = fmi_sys_map_private(&block, FMI_CRASH_STACK_BYTES + GUARD_BYTES + *bytes);
-    if (rc != 0)
-        return rc;
-    char *guard = (char *)block + FMI_CRASH_STACK_BYTES;
-    rc = fmi_sys_protect_none(guard, GUARD_BYTES);
-    if (rc != 0)
-        return rc;
-    *stack = guard + GUARD_BYTES;
-    fmi_crash_set_guard(guard, *stack);
-    fmi_crash_report_to(own.fault, own.starts, own.places, block);
-    return 0;
-}
-
-/* On the own stack, from here to the end. */
-static void begin(void)
-{
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
-#endif
-    sigset_t none;
-    sigemptyset(&none);
-    fmi_sys_restore_signals(&none);
-    own.become();
-    run_hooks(atomic_load(&hooks));
-    own.live();
-    _exit(1);
-}
-
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 /* LIFO: runs before the host's atexit handlers, which belong to the host. */
 static void leave_at_exit(int status, void *arg)
 {
     (void)arg;
+    fmi_crash_note_exit();
     own.at_exit(status);
     _exit(status);
 }
@@ -149,6 +169,16 @@ static void pin_to(int cpu)
     int rc = cpu < 0 ? 0 : fmi_sys_topo_bind(cpu);
     if (rc != 0 && own.starts == 1)
         fmi_log(FM_LOG_WARNING, "%s runs unpinned: cpu %d: %s", own.name, cpu, fm_strerror(rc));
+}
+
+/* Its stacks are mapped by then. */
+static void limit_memory(void)
+{
+    int rc = own.memory_limit == 0 ? 0 : fmi_sys_limit_private(own.memory_limit);
+    if (rc != 0)
+        fmi_log(FM_LOG_WARNING, "the memory of %s is not limited: %s", own.name, fm_strerror(rc));
+    if (own.memory_limit > 0)
+        fmi_crash_expect_want();
 }
 
 static void set_up(void)
@@ -176,6 +206,7 @@ _Noreturn void fmi_usercode_run(const struct fmi_usercode *code)
     }
     if (rc != 0 || getcontext(&context) != 0)
         _exit(1);
+    limit_memory();
     context.uc_stack.ss_sp = stack;
     context.uc_stack.ss_size = bytes;
     makecontext(&context, begin, 0);

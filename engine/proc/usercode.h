@@ -18,7 +18,8 @@ struct fmi_usercode {
     const char *name;
     int cpu; /* -1: not pinned */
     int inner_threads;
-    size_t stack_bytes; /* 0: RLIMIT_STACK */
+    size_t stack_bytes;  /* 0: RLIMIT_STACK */
+    size_t memory_limit; /* [bytes] of private memory beyond what it begins with; 0: none */
     struct fmi_fault_shm *fault;
     struct fmi_trace_place_shm *places; /* of modules in `fault`; NULL: it gets no frames */
     uint32_t starts; /* goes into `fault`; a failing pin is told of the first time only */

@@ -195,6 +195,7 @@ _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32
                                             .cpu = plan->cpus[rank],
                                             .inner_threads = plan->inner_threads,
                                             .stack_bytes = plan->stack_bytes,
+                                            .memory_limit = plan->memory_limit,
                                             .fault = &self.shared->fault,
                                             .places = plan->shm->places,
                                             .starts = starts,

@@ -3,6 +3,7 @@
 #include "memory.h"
 
 #include "cgroup.h"
+#include "checked.h"
 #include "process.h"
 
 #include <errno.h>
@@ -107,6 +108,33 @@ size_t fmi_sys_file_limit(void)
     return limit.rlim_cur;
 }
 
+size_t fmi_sys_private_mapped(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[128];
+    size_t kilobytes = 0;
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "VmData: %zu kB", &kilobytes) == 1)
+            break;
+    fclose(file);
+    return kilobytes * 1024;
+}
+
+/* The soft limit: a pool that is opened in a function may set another for its own workers. */
+int fmi_sys_limit_private(size_t more_bytes)
+{
+    struct rlimit limit;
+    size_t mapped = fmi_sys_private_mapped(), most;
+    if (mapped == 0 || getrlimit(RLIMIT_DATA, &limit) != 0)
+        return -ENOTSUP;
+    if (!fmi_checked_add(mapped, more_bytes, &most) || most >= limit.rlim_cur)
+        return 0; /* what there was is narrower */
+    limit.rlim_cur = most;
+    return setrlimit(RLIMIT_DATA, &limit) == 0 ? 0 : -errno;
+}
+
 int fmi_sys_map_at(void *hint, int fd, size_t bytes, int is_writable)
 {
     void *p = mmap(hint, bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ,
@@ -132,6 +160,13 @@ int fmi_sys_map_private(void **out, size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                    -1, 0);
+    *out = p == MAP_FAILED ? NULL : p;
+    return p == MAP_FAILED ? -errno : 0;
+}
+
+int fmi_sys_map_nothing(void **out, size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     *out = p == MAP_FAILED ? NULL : p;
     return p == MAP_FAILED ? -errno : 0;
 }

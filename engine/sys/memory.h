@@ -25,6 +25,12 @@ int fmi_sys_shm_is_own(int fd, size_t bytes);
 /* The largest object that RLIMIT_FSIZE lets this process make; SIZE_MAX without a limit. */
 size_t fmi_sys_file_limit(void);
 
+/* Private memory that this process has mapped to write [bytes], touched or not: what RLIMIT_DATA limits; 0 where nobody tells (/proc). */
+size_t fmi_sys_private_mapped(void);
+
+/* From now on this process may map so many bytes of private memory more than now, shared memory and files not counted. -ENOTSUP: see above. */
+int fmi_sys_limit_private(size_t more_bytes);
+
 /* Maps `bytes` of `fd` shared at `hint`, or nowhere: -EEXIST if the addresses are taken. */
 int fmi_sys_map_at(void *hint, int fd, size_t bytes, int is_writable);
 
@@ -33,6 +39,8 @@ int fmi_sys_map_shared(void **out, int fd, size_t offset, size_t bytes, int is_w
 
 /* Maps private zeroed pages anywhere, without swap reservation. */
 int fmi_sys_map_private(void **out, size_t bytes);
+/* The same, inaccessible until fmi_sys_unprotect(): addresses, and no memory. */
+int fmi_sys_map_nothing(void **out, size_t bytes);
 void fmi_sys_unmap(void *p, size_t bytes);
 
 /* A private page that reads 0 in every forked child; NULL where the kernel cannot. */

@@ -215,7 +215,14 @@ typedef struct fm_pool_opts {
      * tells how many, a line in the log what is missing, and fm_pool_resize() may ask for the others later. 0: all are needed; as a number that is larger than the usable cores, if workers is 0.
      */
     int min_workers;
-    int signals;     /**< an fm_signals; 0: FM_SIGNALS_LEAVE */
+    int signals; /**< an fm_signals; 0: FM_SIGNALS_LEAVE */
+    /**
+     * [bytes] of private memory that a worker process may map beyond what it begins with, 1 MiB or more: malloc() in a function then returns NULL, and mmap()
+     * fails, instead of the machine. Arrays in the heap, mapped files and the function's stack do not count. A function that then crashes, aborts or
+     * exits is recorded as FM_ITEM_OUT_OF_MEMORY, with that signal or exit status, after one more attempt in a fresh worker. 0: no limit. Not for
+     * the share of a caller that works. (RLIMIT_DATA: the soft limit is set, relative to what is mapped.)
+     */
+    size_t worker_memory_limit;
 } fm_pool_opts;
 #define FM_POOL_OPTS(...) FM_OPTS(fm_pool_opts, __VA_ARGS__)
 
@@ -226,7 +233,7 @@ typedef struct fm_pool_opts {
  * @return 0; `-EINVAL` an option out of range; FM_EINIT an initializer failed or a worker died in it
  *         (detail: rank and how); `-ETIMEDOUT` not ready within start_timeout; `-EAGAIN` fewer
  *         processes could be forked than are needed (see min_workers); `-ENOMEM`, `-ENOSPC`, `-EMFILE`, or `-ENOSYS`, `-EPERM` ... of a system call that failed
- *         (detail: which); FM_EUNSAFE (FM_FORK, if `FORKMAP_FORK=strict`) this process has other
+ *         (detail: which); `-ENOTSUP` worker_memory_limit, and no /proc; FM_EUNSAFE (FM_FORK, if `FORKMAP_FORK=strict`) this process has other
  *         threads; FM_ENOINIT the method needs fm_init(); FM_ENOFUNC, FM_ESTALE the initializer's library cannot be had in the warden;
  *         FM_EBROKEN the forkserver, or the warden, died meanwhile
  * State after an error: everything is undone, no process is left.
@@ -426,12 +433,13 @@ enum fm_on_signal {
 
 /** In `status` arrays and records. */
 enum fm_item_state {
-    FM_ITEM_DONE = 1,          /**< its result is right */
-    FM_ITEM_FAILED = 2,        /**< the function returned non-zero */
-    FM_ITEM_CRASHED = 3,       /**< its worker died by a signal or exited */
-    FM_ITEM_TIMEOUT = 4,       /**< it passed its time limit */
-    FM_ITEM_OUT_OF_MEMORY = 5, /**< the kernel killed its worker for want of memory */
-    FM_ITEM_CANCELLED = 6      /**< never run to its end */
+    FM_ITEM_DONE = 1,    /**< its result is right */
+    FM_ITEM_FAILED = 2,  /**< the function returned non-zero */
+    FM_ITEM_CRASHED = 3, /**< its worker died by a signal or exited */
+    FM_ITEM_TIMEOUT = 4, /**< it passed its time limit */
+    FM_ITEM_OUT_OF_MEMORY =
+        5, /**< the kernel killed its worker for want of memory, or an allocation failed at worker_memory_limit and it crashed */
+    FM_ITEM_CANCELLED = 6 /**< never run to its end */
 };
 /**
  * A state's name for people: "done", "failed", ...
