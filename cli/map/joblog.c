@@ -159,11 +159,11 @@ static void make_plain(char *text)
             *text = ' ';
 }
 
-static int append(const struct fmc_joblog *log, const char *function, const fm_failure *f,
-                  int64_t limit_ns)
+static int append(const struct fmc_joblog *log, fm_pool *pool, const char *function,
+                  const fm_failure *f, int64_t limit_ns)
 {
     char what[400], *command = NULL, *line = NULL;
-    fmc_report_describe(f, limit_ns, what, sizeof what);
+    fmc_report_describe(pool, f, limit_ns, what, sizeof what);
     if (asprintf(&command, "%s # %s", function, what) < 0)
         return -ENOMEM;
     make_plain(command);
@@ -178,8 +178,8 @@ static int append(const struct fmc_joblog *log, const char *function, const fm_f
     return code;
 }
 
-int fmc_joblog_append(struct fmc_joblog *log, const char *function, const fm_failure *list,
-                      int64_t n, int64_t limit_ns)
+int fmc_joblog_append(struct fmc_joblog *log, fm_pool *pool, const char *function,
+                      const fm_failure *list, int64_t n, int64_t limit_ns)
 {
     struct items logged = {0};
     if (log->fd < 0)
@@ -189,7 +189,7 @@ int fmc_joblog_append(struct fmc_joblog *log, const char *function, const fm_fai
         if (!is_earlier(&list[i]) || logged.n == 0 ||
             bsearch(&list[i].item, logged.list, logged.n, sizeof logged.list[0], compare_items) ==
                 NULL)
-            code = append(log, function, &list[i], limit_ns);
+            code = append(log, pool, function, &list[i], limit_ns);
     free(logged.list);
     return code == 0 ? FMC_DONE : refuse(log, code);
 }

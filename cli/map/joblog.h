@@ -27,11 +27,11 @@ struct fmc_joblog {
 int fmc_joblog_open(struct fmc_joblog *log, const char *text);
 
 /*
- * Appends what failed. Records of earlier runs, of which a journal tells, only if the log has no line of them: that run was killed before
+ * Appends what failed in the last map on that pool. Records of earlier runs, of which a journal tells, only if the log has no line of them: that run was killed before
  * it could write. Returns 0 or FMC_ENVIRONMENT.
  */
-int fmc_joblog_append(struct fmc_joblog *log, const char *function, const fm_failure *list,
-                      int64_t n, int64_t limit_ns);
+int fmc_joblog_append(struct fmc_joblog *log, fm_pool *pool, const char *function,
+                      const fm_failure *list, int64_t n, int64_t limit_ns);
 
 void fmc_joblog_close(struct fmc_joblog *log);
 

@@ -195,8 +195,8 @@ static int close_failures(struct work *w, int rc)
         return rc;
     }
     const int write_rc = fmc_failures_commit(&w->failures, w->pool, w->records, w->n_records);
-    const int log_rc = fmc_joblog_append(&w->joblog, w->options->function, w->records, w->n_records,
-                                         w->options->map.item_timeout);
+    const int log_rc = fmc_joblog_append(&w->joblog, w->pool, w->options->function, w->records,
+                                         w->n_records, w->options->map.item_timeout);
     return rc != FMC_DONE ? rc : write_rc != FMC_DONE ? write_rc : log_rc;
 }
 
