@@ -102,7 +102,8 @@ static void test_few_descriptors_host_that_can_have_no_more_gets_emfile(void **s
     static const int limits[] = {64, 14, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3};
     int n_failed = 0;
     (void)state;
-    (void)fm_cpu_count(); /* what cannot be read of the machine is left out, and is another library's business */
+    (void)
+        fm_cpu_count(); /* what cannot be read of the machine is left out, and is another library's business */
     for (size_t i = 0; i < T_N_OF(limits); i++) {
         int limit = limits[i], status = t_in_child(open_in_a_host_with, &limit);
         t_assert_all_gone();

@@ -360,6 +360,7 @@ static int take_note(fm_process *p)
     return 1;
 }
 
+/* Signals do not end it. */
 static int await_note(fm_process *p, int64_t deadline_ns)
 {
     for (;;) {
@@ -368,8 +369,8 @@ static int await_note(fm_process *p, int64_t deadline_ns)
             return 0;
         int rc = fmi_park_alive(&p->shm->events, seen, 0, &p->shm->life.word, p->life_value,
                                 deadline_ns);
-        if (rc != 0)
-            return take_note(p) ? 0 : rc;
+        if (rc == -ETIMEDOUT || (rc != 0 && fmi_now_ns() >= deadline_ns))
+            return take_note(p) ? 0 : -ETIMEDOUT;
     }
 }
 
