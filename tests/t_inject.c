@@ -205,8 +205,8 @@ void t_inject(void (*host)(void *), void *arg, const struct t_inject *what, int 
               struct t_injected *out)
 {
     if (shared == NULL)
-        shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                      0);
+        shared =
+            mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(shared != MAP_FAILED);
     memset(shared, 0, sizeof *shared);
     memset(out, 0, sizeof *out);

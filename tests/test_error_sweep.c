@@ -46,7 +46,10 @@ struct call {
     int best; /* error */
 };
 
-#define CALL(name, flags, best) {#name, SYS_##name, flags, best}
+#define CALL(name, flags, best)                                                                    \
+    {                                                                                              \
+#name, SYS_##name, flags, best                                                             \
+    }
 static const struct call calls[] = {
     CALL(memfd_create, 0, EMFILE),
     CALL(ftruncate, 0, ENOSPC),

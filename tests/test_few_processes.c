@@ -68,8 +68,8 @@ static void open_limited(const struct limited *l, int n_least, int expected)
     fm_pool *pool;
     int64_t begin_ns = now_ns();
     l->begin();
-    int rc =
-        fm_pool_open(&pool, FM_POOL_OPTS(.workers = 4, .min_workers = n_least, .caller = l->caller));
+    int rc = fm_pool_open(&pool,
+                          FM_POOL_OPTS(.workers = 4, .min_workers = n_least, .caller = l->caller));
     MUST(now_ns() - begin_ns < FM_SECONDS(4));
     MUST(rc == expected);
     MUST((pool != NULL) == (rc == 0));
@@ -126,7 +126,8 @@ static void run_injected(void (*host)(void *), void *arg, const struct t_inject 
 
 static int is_for_a_worker(const struct seccomp_data *call)
 {
-    return (call->args[0] & 0xff) == SIGCHLD; /* a spawned program is cloned by vfork, or by clone3 */
+    return (call->args[0] & 0xff) ==
+           SIGCHLD; /* a spawned program is cloned by vfork, or by clone3 */
 }
 
 /* The warden is a fork, too, but a spawned one; two workers come through. */
@@ -359,8 +360,8 @@ static void map_with_dead_workers(void *expected)
     t_must(fm_pool_destroy(pool));
 }
 
-static void test_few_processes_map_whose_workers_are_dead_and_cannot_be_replaced_is_broken(
-    void **state)
+static void
+test_few_processes_map_whose_workers_are_dead_and_cannot_be_replaced_is_broken(void **state)
 {
     struct t_inject what = {
         .call = SYS_clone, .error = EAGAIN, .nth = 1, .n = INT_MAX, .applies = is_for_a_worker};

@@ -26,12 +26,7 @@ static struct fmi_forklock lock = FMI_FORKLOCK;
 int fmi_guarded_adopt(char *p, size_t bytes)
 {
     int rc = fmi_sys_protect_none(p - GUARD_BYTES, GUARD_BYTES);
-    if (rc != 0)
-        return rc;
-    rc = fmi_sys_protect_none(p + bytes, GUARD_BYTES);
-    if (rc != 0)
-        (void)fmi_sys_unprotect(p - GUARD_BYTES, GUARD_BYTES);
-    return rc;
+    return rc != 0 ? rc : fmi_sys_protect_none(p + bytes, GUARD_BYTES);
 }
 
 static struct block *find_spare(size_t bytes)
@@ -51,7 +46,9 @@ static int make_block(struct block **out, size_t bytes)
     if (b == NULL)
         return -ENOMEM;
     int rc = fmi_heap_alloc(&all, inner + 2 * (size_t)GUARD_BYTES, FMI_HEAP_ZERO);
-    if (rc == 0 && (rc = fmi_guarded_adopt((char *)all + GUARD_BYTES, inner)) != 0)
+    if (rc == 0 && (rc = fmi_guarded_adopt((char *)all + GUARD_BYTES, inner)) != 0 &&
+        fmi_sys_unprotect(all, GUARD_BYTES) ==
+            0) /* else it stays: the next owner could not touch it */
         (void)fmi_heap_free(all);
     if (rc != 0) {
         free(b);

@@ -249,7 +249,7 @@ static int meet(fm_process *p, int64_t deadline_ns)
     pid_t pid = atomic_load(&p->shm->pid);
     if (pid <= 1 || (p->life_value & FMI_LIFE_OVER) != 0)
         return broken(p);
-    int fd = fmi_sys_pidfd_open(pid);
+    int fd = fmi_sys_watch_open(pid);
     if (fd == -ESRCH)
         return broken(p);
     if (fd < 0)
@@ -360,6 +360,7 @@ static int take_note(fm_process *p)
     return 1;
 }
 
+/* Signals do not end it. */
 static int await_note(fm_process *p, int64_t deadline_ns)
 {
     for (;;) {
@@ -368,8 +369,8 @@ static int await_note(fm_process *p, int64_t deadline_ns)
             return 0;
         int rc = fmi_park_alive(&p->shm->events, seen, 0, &p->shm->life.word, p->life_value,
                                 deadline_ns);
-        if (rc != 0)
-            return take_note(p) ? 0 : rc;
+        if (rc == -ETIMEDOUT || (rc != 0 && fmi_now_ns() >= deadline_ns))
+            return take_note(p) ? 0 : -ETIMEDOUT;
     }
 }
 
@@ -554,10 +555,10 @@ int fm_process_pid(const fm_process *p)
 int fm_process_sentinel(const fm_process *p)
 {
     int rc = fmi_process_check(p);
-    if (rc == 0 && p->kind == FMI_KIND_PARENT)
-        return p->sentinel;
-    if (rc == 0)
+    if (rc == 0 && p->kind != FMI_KIND_PARENT)
         rc = check_started(p);
+    if (rc == 0 && fmi_sys_stands_in_for(p->sentinel) != 0)
+        rc = fmi_error(-ENOSYS, "this system has no pidfd_open(2): no descriptor tells of the end");
     return rc != 0 ? rc : p->sentinel;
 }
 

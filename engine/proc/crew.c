@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum { SPIN_NS = 20000, LOOK_NS = 100000000, GONE_US = 200 };
-#define PATIENCE_NS FM_SECONDS(1) /* with forks that fail while the crew opens */
+#define PATIENCE_NS FM_MS(500) /* with forks that fail while the crew opens */
 
 size_t fmi_crew_bytes(int n)
 {
@@ -302,7 +302,7 @@ static void recover_heap(struct fmi_crew *crew)
 
 static void await_end_of(int pid, int64_t deadline_ns)
 {
-    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_pidfd_open(pid) : -ESRCH;
+    int pidfd = pid > 1 && pid != getpid() ? fmi_sys_watch_open(pid) : -ESRCH;
     if (pidfd >= 0) {
         (void)fmi_sys_await_end(pidfd, deadline_ns);
         close(pidfd);

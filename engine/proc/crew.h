@@ -43,7 +43,7 @@
  * leaves when it has none any more, and one that dies before is replaced. A crew grows on trial: from `wanted` raised and `trial` odd until the
  * host makes it even again, a worker of a rank from `firm` on that ends before it is ready is not replaced, and is reported to the host.
  *
- * FORKS THAT FAIL are tried again, in the order of ranks. `unforked` says which rank is waited for, until it is forked. While a crew opens, the host decides after a second:
+ * FORKS THAT FAIL are tried again, in the order of ranks. `unforked` says which rank is waited for, until it is forked. While a crew opens, the host decides after half a second:
  * it does with the ranks below, if these are enough, or ends the crew. Later the warden decides, after five: the crew is broken.
  *
  * THE WARDEN'S LIFE: `life.word` holds its thread id from its first instruction on; the kernel marks it when it dies. The host waits on

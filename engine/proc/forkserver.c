@@ -114,7 +114,7 @@ static void serve(const struct server *s, const struct request *r, int *fds, int
         return;
     }
     FMI_FAULT("forkserver.answer");
-    int pidfd = fmi_sys_pidfd_open(pid);
+    int pidfd = fmi_sys_watch_open(pid);
     if (pidfd < 0) {
         fmi_sys_kill(pid);
         answer(s, fmi_error(pidfd, "pidfd_open in the forkserver: %s", fm_strerror(pidfd)), 0, -1);

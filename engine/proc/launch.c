@@ -136,7 +136,7 @@ static int meet(struct fmi_child *child)
 {
     struct fmi_exit ignored;
     if (child->pidfd < 0)
-        child->pidfd = fmi_sys_pidfd_open(child->pid);
+        child->pidfd = fmi_sys_watch_open(child->pid);
     if (child->pidfd >= 0) {
         confirm(child);
         return 0;
@@ -156,11 +156,10 @@ int fmi_launch(struct fmi_child *child, const struct fmi_launch *launch)
     fflush(
         stdout); /* what the child prints comes later; and its exit would print a fork's copy again */
     fflush(stderr);
-    int fds[FMI_LAUNCH_FDS] = {fmi_sys_pidfd_open(getpid()), launch->fd, -1};
+    int fds[FMI_LAUNCH_FDS] = {fmi_sys_watch_open(getpid()), launch->fd, -1};
     int n_fds = launch->fd < 0 ? 1 : 2;
     if (fds[FMI_LAUNCH_HOST] < 0)
-        return fmi_error(fds[0], "pidfd_open: %s (Linux 5.3 or newer is needed; see ulimit -n)",
-                         fm_strerror(fds[0]));
+        return fmi_error(fds[0], "pidfd_open: %s (see ulimit -n)", fm_strerror(fds[0]));
     int rc = write_record(&child->record, launch, n_fds);
     if (rc == 0 && launch->method == FM_FORK)
         rc = launch_by_fork(child, launch, fds);

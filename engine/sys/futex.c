@@ -64,9 +64,10 @@ int fmi_sys_futex_wait_alive(const _Atomic uint32_t *word, uint32_t value,
     const struct timespec *limit = deadline_ns == FMI_NEVER ? NULL : &until;
     if (syscall(SYS_futex_waitv, entries, 2, 0, limit, CLOCK_MONOTONIC) >= 0 || errno == EAGAIN)
         return 0;
-    if (errno != ENOSYS && errno != EPERM)
+    if (errno == EINTR || errno == ETIMEDOUT)
         return -errno;
-    atomic_store_explicit(&missing, 1, memory_order_relaxed);
+    if (errno == ENOSYS || errno == EPERM)
+        atomic_store_explicit(&missing, 1, memory_order_relaxed);
     return wait_in_slices(word, value, deadline_ns);
 }
 

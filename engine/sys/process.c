@@ -60,6 +60,13 @@ int fmi_sys_execute_again(char *const argv[])
     return -errno;
 }
 
+/* As fcntl(2) does: or -EMFILE also where `lowest` is above all that there may be, for which it says EINVAL. */
+static int copy_fd(int fd, int lowest)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, lowest);
+    return copy >= 0 ? copy : errno == EINVAL ? -EMFILE : -errno;
+}
+
 /* The targets lie below the copies, so that none is overwritten before it is copied. */
 static int add_descriptors(posix_spawn_file_actions_t *actions, const int *fds, int *copies, int n)
 {
@@ -67,8 +74,8 @@ static int add_descriptors(posix_spawn_file_actions_t *actions, const int *fds, 
     for (int i = 0; i < n; i++)
         copies[i] = -1;
     for (int i = 0; i < n && rc == 0; i++) {
-        copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FMI_SPAWN_FD + n);
-        rc = copies[i] < 0 ? errno
+        copies[i] = copy_fd(fds[i], FMI_SPAWN_FD + n);
+        rc = copies[i] < 0 ? -copies[i]
                            : posix_spawn_file_actions_adddup2(actions, copies[i], FMI_SPAWN_FD + i);
     }
     return rc != 0 ? rc : posix_spawn_file_actions_addclosefrom_np(actions, FMI_SPAWN_FD + n);
@@ -125,64 +132,16 @@ int fmi_sys_reap(pid_t pid, struct fmi_exit *out)
     return 0;
 }
 
-/* The kernel had no memory for a moment. */
-static int is_passing(int error)
-{
-    return error == EAGAIN || error == ENOMEM;
-}
-
-static void let_pass(void)
-{
-    const struct timespec moment = {.tv_nsec = 1000000};
-    nanosleep(&moment, NULL);
-}
-
-int fmi_sys_poll(struct pollfd *wait, int n, int timeout_ms)
-{
-    int rc = poll(wait, (nfds_t)n, timeout_ms);
-    if (rc >= 0)
-        return rc;
-    int error = errno;
-    for (int i = 0; i < n; i++)
-        wait[i].revents = 0;
-    if (is_passing(error))
-        let_pass();
-    return error == EINTR || is_passing(error) ? 0 : -error;
-}
-
-int fmi_sys_await_either(int fd, int other, int64_t deadline_ns)
-{
-    struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
-    for (;;) {
-        int64_t left = deadline_ns == FMI_NEVER ? -1 : deadline_ns - fmi_now_ns();
-        if (deadline_ns != FMI_NEVER && left < 0)
-            left = 0;
-        struct timespec time = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-        int rc = ppoll(wait, 2, deadline_ns == FMI_NEVER ? NULL : &time, NULL);
-        if (rc > 0)
-            return 0;
-        if (rc == 0)
-            return -ETIMEDOUT;
-        if (is_passing(errno))
-            let_pass();
-        else if (errno != EINTR)
-            return -errno;
-    }
-}
-
-int fmi_sys_await_end(int pidfd, int64_t deadline_ns)
-{
-    return fmi_sys_await_either(pidfd, -1, deadline_ns); /* poll() leaves out -1 */
-}
-
 int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns)
 {
     int rc = fmi_sys_await_end(pidfd, deadline_ns);
     if (rc != 0)
         return rc;
     siginfo_t info;
+    pid_t pid = fmi_sys_stands_in_for(pidfd); /* its own until it is reaped */
     /* ECHILD: the host ignores SIGCHLD, or reaped it itself */
-    (void)waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+    (void)waitid(pid > 0 ? P_PID : (idtype_t)P_PIDFD, (id_t)(pid > 0 ? pid : pidfd), &info,
+                 WEXITED | WNOHANG);
     return 0;
 }
 
@@ -190,21 +149,9 @@ int fmi_sys_above_stdio(int fd)
 {
     if (fd < 0 || fd > STDERR_FILENO)
         return fd;
-    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int error = errno;
+    int higher = copy_fd(fd, STDERR_FILENO + 1);
     close(fd);
-    return higher < 0 ? -error : higher;
-}
-
-int fmi_sys_pidfd_open(pid_t pid)
-{
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* always close-on-exec */
-    return fd < 0 ? -errno : fmi_sys_above_stdio(fd);
-}
-
-int fmi_sys_pidfd_signal(int pidfd, int signal)
-{
-    return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : -errno;
+    return higher;
 }
 
 void fmi_sys_kill(pid_t pid)
@@ -325,18 +272,32 @@ int fmi_sys_count_threads(void)
  * Who sleeps until a thread's death looks before the process is a zombie; a process whose first thread has ended is one, and has
  * other threads.
  */
+static int is_over(const struct stat_fields *fields)
+{
+    int has_left =
+        fields->state == 'Z' || fields->state == 'X' || (fields->flags & PF_EXITING) != 0;
+    return has_left && fields->n_threads <= 1;
+}
+
 uint64_t fmi_sys_birth(pid_t pid)
 {
     struct stat_fields fields = {0};
-    if (read_stat_of(pid, &fields) != 0)
-        return 0;
-    int is_over = fields.state == 'Z' || fields.state == 'X' || (fields.flags & PF_EXITING) != 0;
-    return is_over && fields.n_threads <= 1 ? 0 : fields.start;
+    return read_stat_of(pid, &fields) != 0 || is_over(&fields) ? 0 : fields.start;
+}
+
+/* One that is ending still may have something to write; a zombie has not. */
+int fmi_sys_is_over(const char *stat_path)
+{
+    struct stat_fields fields = {0};
+    int rc = read_stat(stat_path, &fields);
+    if (rc != 0)
+        return rc == -ENOENT || rc == -ESRCH;
+    return (fields.state == 'Z' || fields.state == 'X') && fields.n_threads <= 1;
 }
 
 int fmi_sys_is_alive(pid_t pid)
 {
-    int fd = fmi_sys_pidfd_open(pid);
+    int fd = fmi_sys_watch_open(pid);
     if (fd < 0)
         return fd != -ESRCH;
     int has_ended = fmi_sys_await_end(fd, 0) == 0;

@@ -4,7 +4,8 @@
 
 /* Processes: the only file that forks, waits, kills and asks who the parent is. 0 or -errno unless said otherwise. */
 
-#include <poll.h>
+#include "pidfd.h"
+
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,17 +33,9 @@ struct fmi_exit {
 pid_t fmi_sys_ended_child(void);
 /* Reaps the ended child `pid`. */
 int fmi_sys_reap(pid_t pid, struct fmi_exit *out);
-/* As poll(2): how many are ready; 0 also if a signal came, or the kernel had no memory for a moment: then look again. -errno. */
-int fmi_sys_poll(struct pollfd *wait, int n, int timeout_ms);
-/* Waits for the end of a pidfd's process, or until any other descriptor is readable. -ETIMEDOUT; deadline [ns]. */
-int fmi_sys_await_end(int pidfd, int64_t deadline_ns);
-/* Until one of two is. */
-int fmi_sys_await_either(int fd, int other, int64_t deadline_ns);
 /* Waits for the process of a pidfd and reaps it if it is ours to reap. -ETIMEDOUT; deadline [ns]. */
 int fmi_sys_await_pidfd(int pidfd, int64_t deadline_ns);
 
-int fmi_sys_pidfd_open(pid_t pid); /* fd >= 0, or -errno */
-int fmi_sys_pidfd_signal(int pidfd, int signal);
 /* SIGKILL. Own children only: their pids cannot be reused before they are reaped. */
 void fmi_sys_kill(pid_t pid);
 
@@ -51,6 +44,8 @@ int fmi_sys_notify_parent(pid_t expected);
 
 /* When it began, in ticks since the machine did; tells processes with the same pid apart. 0: there is none, it has ended, or the system does not tell. */
 uint64_t fmi_sys_birth(pid_t pid);
+/* 1 if the process of a stat file of /proc has ended. */
+int fmi_sys_is_over(const char *stat_path);
 /* 1 if there is such a process, and it has not ended. */
 int fmi_sys_is_alive(pid_t pid);
 /* 1 if `parent` is the parent of `pid`, 0 if not; -EMFILE ... it cannot be told. */

@@ -211,7 +211,7 @@ typedef struct fm_pool_opts {
     size_t max_worker_bytes;
     int max_workers; /**< that fm_pool_resize() may ask for; their cores are chosen at the open. 0: as many as at the open */
     /**
-     * So many workers would do, the caller included when it works. Where no more can be forked for a second, since a limit on processes is reached, the pool opens with those that there are: fm_pool_workers()
+     * So many workers would do, the caller included when it works. Where no more can be forked for half a second, since a limit on processes is reached, the pool opens with those that there are: fm_pool_workers()
      * tells how many, a line in the log what is missing, and fm_pool_resize() may ask for the others later. 0: all are needed; as a number that is larger than the usable cores, if workers is 0.
      */
     int min_workers;

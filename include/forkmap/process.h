@@ -363,7 +363,8 @@ FM_API FM_NODISCARD int fm_process_exitcode(fm_process *p, int *code);
 /**
  * A descriptor for poll(2), select(2) and epoll(7): readable when the process has ended. It is a pidfd, and close-on-exec.
  * @param p  a process that was started; or fm_parent_process()
- * @return the descriptor, valid until the process is closed; `-EINVAL` not started; FM_EFORKED
+ * @return the descriptor, valid until the process is closed; `-EINVAL` not started; `-ENOSYS` the kernel (before 5.3), or a filter of system
+ *         calls, has no pidfd_open(2): all else works, by looks at /proc every 10 ms; FM_EFORKED
  * Undefined: reading it, closing it.
  * Blocks / thread-safety: never; any thread.
  * Source: multiprocessing.Process.sentinel.
