@@ -187,6 +187,28 @@ static void test_journal_without_output_is_bits_alone(void **state)
     t_destroy(pool);
 }
 
+/* Workers that are no forks of this process map the journal themselves. */
+static void test_journal_serves_workers(void **state)
+{
+    fm_pool *pool;
+    fm_array *in, *out;
+    int64_t n_before;
+    const char *journal = t_path_of("journal");
+    (void)t_method(state);
+    t_expect(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)), 0);
+    in = t_counted(N);
+    t_expect(fm_npy_create(t_path_of("out.npy"), FM_I64, 1, T_SHAPE(N), &out), 0);
+    for (int i = 0; i < 2; i++)
+        t_expect(fm_pool_map(pool, t_triple, in, out,
+                             FM_MAP_OPTS(.journal = journal, .journal_done = &n_before)),
+                 0);
+    assert_int_equal(n_before, N);
+    t_expect_tripled(out);
+    t_destroy(pool);
+    fm_array_destroy(in);
+    fm_array_destroy(out);
+}
+
 /* ---- refusals ---- */
 
 static int other_item(const void *item, void *result, void *arg)
@@ -313,6 +335,7 @@ T_MAIN(T_TEST(test_journal_second_run_runs_nothing),
        T_TEST(test_journal_items_that_fail_again_stay_failed),
        T_TEST(test_journal_map_that_stops_at_a_failure_tries_it_again),
        T_TEST(test_journal_without_output_is_bits_alone),
+       T_EACH_METHOD(test_journal_serves_workers),
        T_TEST(test_journal_of_another_map_is_refused_and_says_in_what_it_differs),
        T_TEST(test_journal_maps_that_cannot_have_one_are_refused),
        T_TEST(test_journal_in_use_is_refused))

@@ -203,6 +203,41 @@ static void kill_workers(void)
     }
 }
 
+/* ---- the host alone ---- */
+
+static void run_plainly(void *arg)
+{
+    _exit(t_run_journal(arg) == 0 ? 0 : 1);
+}
+
+static void let_warden_go(void *arg)
+{
+    (void)arg;
+    usleep(300000);
+    atomic_store(&t_runs()->is_over, 1);
+    kill(t_runs()->warden, SIGCONT);
+}
+
+/* The warden is stopped, so the host's workers outlive it. */
+static void kill_host_alone(void)
+{
+    struct t_journal j = begin();
+    t_runs()->watches = 1;
+    pid_t host = t_start_child(run_plainly, &j);
+    while (t_runs()->warden == 0)
+        usleep(1000);
+    assert_int_equal(kill(t_runs()->warden, SIGSTOP), 0);
+    assert_int_equal(kill(host, SIGKILL), 0);
+    assert_int_equal(t_signal(t_wait_child(host)), SIGKILL);
+    pid_t later = t_start_child(let_warden_go, NULL);
+    t_expect(t_run_journal(&j), 0);
+    assert_int_equal(t_runs()->n_early, 0);
+    assert_true(j.n_before > 0);
+    assert_int_equal(t_wait_child(later), 0);
+    expect_two_cells_more();
+    t_expect_values(j.out, 0);
+}
+
 /* ---- the machine stops ---- */
 
 /* Another boot finds rows of cells that were not saved as anything. */
@@ -315,6 +350,12 @@ static void test_journal_worker_killed_at_each_step_costs_its_item(void **state)
     IN_FAULT_BUILDS(kill_workers());
 }
 
+static void test_journal_of_a_killed_host_waits_for_its_workers_end(void **state)
+{
+    (void)state;
+    IN_FAULT_BUILDS(kill_host_alone());
+}
+
 static void test_journal_after_a_boot_only_what_was_on_disk_is_done(void **state)
 {
     (void)state;
@@ -334,5 +375,6 @@ T_MAIN(T_TEST(test_journal_all_killed_at_each_step_of_a_run_lose_two_cells_at_mo
        T_TEST(test_journal_all_killed_at_each_step_of_a_retry_run_failed_items_only),
        T_TEST(test_journal_retry_that_was_killed_goes_on_without_being_asked_again),
        T_TEST(test_journal_worker_killed_at_each_step_costs_its_item),
+       T_TEST(test_journal_of_a_killed_host_waits_for_its_workers_end),
        T_TEST(test_journal_after_a_boot_only_what_was_on_disk_is_done),
        T_TEST(test_journal_boot_in_a_retry_runs_its_cells_whole))

@@ -21,6 +21,7 @@
 enum { N_TRIES = 4 };
 
 #define SYNC_NS FM_SECONDS(5) /* what a machine that stops may cost */
+#define END_NS  FM_SECONDS(5) /* for the workers of a host that was killed */
 
 /* ---- the file ------------------------------------------------------------------------------------ */
 
@@ -149,15 +150,32 @@ static void read_boot(char id[64])
     close(fd);
 }
 
-static void settle_boot(struct fmi_journal_shm *shm)
+/* Workers write as long as their warden lives: what they note must not come between what is made of their bits. */
+static int await_workers(const struct fmi_journal_shm *shm, const char *path)
+{
+    const struct fmi_identity warden = shm->warden;
+    int64_t deadline_ns = fmi_deadline_after(END_NS);
+    while (fmi_identity_state(&warden) == FMI_IDENTITY_ALIVE) {
+        if (fmi_now_ns() > deadline_ns)
+            return fmi_error(-EBUSY,
+                             "%s: workers of a map that was killed still run, under process %d; "
+                             "end that",
+                             path, (int)warden.pid);
+        usleep(1000);
+    }
+    return 0;
+}
+
+static int settle_boot(struct fmi_journal_shm *shm, const char *path)
 {
     char now[64];
     read_boot(now);
     if (now[0] != '\0' && memcmp(shm->boot, now, sizeof now) == 0)
-        return;
+        return await_workers(shm, path);
     fmi_journal_forget_unsaved(shm);
     FMI_FAULT("journal.boot");
     memcpy(shm->boot, now, sizeof now);
+    return 0;
 }
 
 static int map_file(struct fmi_journal *j, struct fmi_infile *in)
@@ -213,7 +231,16 @@ static void drop(struct fmi_journal *j)
     j->earlier = NULL;
 }
 
-int fmi_journal_open(struct fmi_journal *j, struct fmi_plan *plan, const struct fmi_request *q)
+static void set_grid(struct fmi_journal *j, const struct fmi_journal_key *key)
+{
+    j->n_items = key->n_items;
+    j->cell = key->cell;
+    j->n_cells = (uint32_t)(key->n_items / key->cell + (key->n_items % key->cell != 0));
+    j->sync_ns = fmi_deadline_after(SYNC_NS);
+}
+
+int fmi_journal_open(struct fmi_journal *j, struct fmi_plan *plan, const struct fmi_request *q,
+                     int32_t warden)
 {
     struct fmi_journal_key key;
     struct fmi_infile in = {.fd = -1};
@@ -232,17 +259,17 @@ int fmi_journal_open(struct fmi_journal *j, struct fmi_plan *plan, const struct 
     fmi_infile_close(&in);
     if (rc != 0)
         return rc;
-    j->n_items = key.n_items;
-    j->cell = key.cell;
-    j->n_cells = (uint32_t)(key.n_items / key.cell + (key.n_items % key.cell != 0));
-    j->sync_ns = fmi_deadline_after(SYNC_NS);
+    set_grid(j, &key);
     find_rows(j, q);
-    settle_boot(j->shm);
-    rc = fmi_journal_settle(j, plan->begin, retry);
+    rc = settle_boot(j->shm, q->opts->journal);
+    if (rc == 0)
+        rc = fmi_journal_settle(j, plan->begin, retry);
     if (rc != 0) {
         drop(j);
         return rc;
     }
+    if (warden != 0)
+        fmi_identity_of(warden, &j->shm->warden);
     if (q->opts->journal_done != NULL)
         *q->opts->journal_done = j->n_before;
     change_plan(j, plan);
@@ -309,6 +336,7 @@ void fmi_journal_look(struct fmi_journal *j, int64_t now)
 int fmi_journal_close(struct fmi_journal *j)
 {
     int rc = j->error != 0 ? j->error : sync_all(j);
+    j->shm->warden = (struct fmi_identity){0}; /* whose workers have left the map */
     drop(j);
     return rc == 0
                ? 0

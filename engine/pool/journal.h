@@ -30,13 +30,15 @@
  *
  * With FM_ON_ERROR_STOP no failure is noted: the failed item's cell is not done, and is run again.
  *
- * The file is made whole: it has no name before its header is on disk. Who uses it has it locked (flock); others are refused. The head
+ * The file is made whole: it has no name before its header is on disk. Who uses it has it locked (flock); others are refused. A lock ends with the
+ * host, and its workers end with their warden, a moment later, or much later if that is stopped: so who comes next waits for the warden's end. The head
  * is checked before the file is mapped; of what follows, any bytes are a journal, and none leads to an address.
  *
  * Layout, in bytes               who writes
  *      0:  | magic | layout |    maker
  *     16:  | key | check |       maker: what the journal is of; a hash of all before
  *    128:  | boot |              host that has the lock
+ *    192:  | warden |            the same: whose workers may be in it; 0: nobody's
  *   4096:  | done |              workers, host; one bit each, from the lowest of a word
  *  12288:  | saved |             host
  *  20480:  | failed |            workers, host
@@ -45,6 +47,7 @@
  */
 
 #include "array.h"
+#include "identity.h"
 #include "prepare.h"
 
 #define FMI_JOURNAL_MAGIC  0x6c6e72756f6a6d66ull /* "fmjournl" */
@@ -73,6 +76,7 @@ struct fmi_journal_shm {
     struct fmi_journal_key key;
     uint64_t check;
     alignas(64) char boot[64];
+    struct fmi_identity warden;
     alignas(4096) _Atomic uint64_t done[FMI_JOURNAL_WORDS];
     _Atomic uint64_t saved[FMI_JOURNAL_WORDS];
     _Atomic uint64_t failed[FMI_JOURNAL_WORDS];
@@ -82,6 +86,7 @@ struct fmi_journal_shm {
 static_assert(offsetof(struct fmi_journal_shm, key) == 16, "journal: layout");
 static_assert(offsetof(struct fmi_journal_shm, check) == 80, "journal: layout");
 static_assert(offsetof(struct fmi_journal_shm, boot) == 128, "journal: layout");
+static_assert(offsetof(struct fmi_journal_shm, warden) == 192, "journal: layout");
 static_assert(offsetof(struct fmi_journal_shm, done) == 4096, "journal: layout");
 static_assert(offsetof(struct fmi_journal_shm, saved) == 12288, "journal: layout");
 static_assert(offsetof(struct fmi_journal_shm, failed) == 20480, "journal: layout");
@@ -124,11 +129,12 @@ static inline void fmi_journal_clear(_Atomic uint64_t *bits, uint32_t cell)
 /* ---- journal.c: the host ---- */
 
 /*
- * Opens or makes the journal of that map and makes its plan one of cells. 0; -EINVAL a map that cannot have one; -EBUSY somebody uses it; FM_ESTALE
+ * Opens or makes the journal of that map and makes its plan one of cells. `warden` is the pid of its workers' warden; 0: it has none. 0; -EINVAL a map that cannot have one; -EBUSY somebody uses it; FM_ESTALE
  * it is of another map; FM_EFORMAT it is no journal, or damaged; -ENOSPC, -EFBIG; of open, mmap (detail). After an error the plan
  * is as it was, and so is the file.
  */
-int fmi_journal_open(struct fmi_journal *j, struct fmi_plan *plan, const struct fmi_request *q);
+int fmi_journal_open(struct fmi_journal *j, struct fmi_plan *plan, const struct fmi_request *q,
+                     int32_t warden);
 
 /* Before the map is published: the states of items that are not run. */
 void fmi_journal_fill_status(const struct fmi_journal *j, const struct fmi_plan *plan);

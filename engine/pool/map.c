@@ -126,7 +126,10 @@ int fmi_mapping_begin(struct fmi_mapping *m, fm_pool *pool, const struct fmi_req
     int rc = fmi_plan_prepare(&m->plan, request, atomic_load(&pool->n_workers));
     if (rc != 0 || m->plan.n_items == 0)
         return rc;
-    if (m->opts->journal != NULL && (rc = fmi_journal_open(&m->journal, &m->plan, request)) != 0)
+    if (m->opts->journal != NULL)
+        rc = fmi_journal_open(&m->journal, &m->plan, request,
+                              pool->has_crew ? pool->crew.warden.pid : 0);
+    if (rc != 0)
         return rc;
     rc = take_and_fill(m, request->fn);
     return rc == 0 ? 0 : close_journal(m, rc);

@@ -27,10 +27,15 @@ static uint64_t own_namespaces(void)
     return (uint64_t)pid.st_ino | time_ino << 32; /* numbers of 32 bits, never 0 */
 }
 
+void fmi_identity_of(int32_t pid, struct fmi_identity *out)
+{
+    *out = (struct fmi_identity){.pid = pid, .namespaces = own_namespaces()};
+    (void)fmi_sys_process_start(pid, &out->start);
+}
+
 void fmi_identity_of_self(struct fmi_identity *out)
 {
-    *out = (struct fmi_identity){.pid = getpid(), .namespaces = own_namespaces()};
-    (void)fmi_sys_process_start(out->pid, &out->start);
+    fmi_identity_of(getpid(), out);
 }
 
 int fmi_identity_state(const struct fmi_identity *of)

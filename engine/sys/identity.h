@@ -22,6 +22,8 @@ enum fmi_identity_state {
 };
 
 void fmi_identity_of_self(struct fmi_identity *out);
+/* Of a process in the same namespaces. */
+void fmi_identity_of(int32_t pid, struct fmi_identity *out);
 
 /* Any bytes may be asked about: nothing is sent to the process. Who has ended and is not reaped yet is dead. */
 int fmi_identity_state(const struct fmi_identity *of);

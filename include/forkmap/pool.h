@@ -537,7 +537,7 @@ typedef struct fm_map_opts {
  *         cannot load the function's module; `-EINVAL` wrong shapes or options, overlap, arrays outside the
  *         heap (detail); `-EOVERFLOW` a size does not fit 63 bits; `-ENOMEM`, `-ENOSPC`; `-ESTALE`, `-EACCES` ... a
  *         worker cannot map the file of an array (fm_npy_mode). With a journal also: FM_ESTALE it is of another map (detail: what differs);
- *         `-EBUSY` another map uses it; FM_EFORMAT it is no journal, or damaged; `-EIO` ... what was done is not on disk; and as open(2)
+ *         `-EBUSY` another map uses it, or workers of one that was killed did not end in 5 s; FM_EFORMAT it is no journal, or damaged; `-EIO` ... what was done is not on disk; and as open(2)
  * State after an error: rows of items that are done are right, others undefined (FM_IN_PLACE: as before the
  *   map). A `-EINVAL` changed nothing.
  * Policy: a function's non-zero return, crash or timeout is tried again `retries` times. A death that nobody
