@@ -2,12 +2,13 @@
 /*
  * The chaos driver: hosts that map while their processes are killed, and a watchdog that looks from outside.
  *
- *   chaos [--kills N] [--seed S] [--host H] [--hang SECONDS] [--log FILE] [--json FILE] [--commit TEXT] [--expect-findings]
+ *   chaos [--kills N] [--seed S] [--host H] [--hang SECONDS] [--log FILE] [--json FILE] [--commit TEXT] [--aim POINT] [--expect-findings]
  *
  * watchdog (this process) ──fork──> host ── warden ── workers      one host at a time; files: watch.h, host.h
  *                                    └ killer, a thread             killer.h; what it does is decided by plan.h
  *
- * The same seed makes the same decisions; --host H begins with host H, near what a long run has found. Exit code 0; 1 if anything was found that must not
+ * The same seed makes the same decisions; --host H begins with host H, near what a long run has found. --aim has half of the kills done at one transition
+ * (FMI_FAULT). Exit code 0; 1 if anything was found that must not
  * be; 2 for wrong arguments. With --expect-findings it ends at the first finding and says 0, or 1 if there was none: that is how the driver
  * is tested, on engines that are broken on purpose (mutants/).
  */
@@ -154,7 +155,7 @@ static _Noreturn void misuse(const char *program)
 {
     fprintf(stderr,
             "usage: %s [--kills N] [--seed S] [--host H] [--hang SECONDS] [--log FILE] "
-            "[--json FILE] [--commit TEXT] [--expect-findings]\n",
+            "[--json FILE] [--commit TEXT] [--aim POINT] [--expect-findings]\n",
             program);
     exit(2); /* NOLINT(concurrency-mt-unsafe): one thread */
 }
@@ -177,6 +178,7 @@ static void read_arguments(struct chaos_run *run, int argc, char **argv)
                                             {"log", 1, NULL, 'l'},
                                             {"json", 1, NULL, 'j'},
                                             {"commit", 1, NULL, 'c'},
+                                            {"aim", 1, NULL, 'a'},
                                             {"expect-findings", 0, NULL, 'x'},
                                             {0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) { /* NOLINT: one thread */
@@ -194,9 +196,11 @@ static void read_arguments(struct chaos_run *run, int argc, char **argv)
             run->json_path = optarg;
         else if (c == 'c')
             run->commit = optarg;
+        else if (c == 'a' && chaos_plan_aim(optarg) != 0)
+            misuse(argv[0]);
         else if (c == 'x')
             run->expects_findings = 1;
-        else
+        else if (c != 'a')
             misuse(argv[0]);
     }
     if (optind != argc || run->n_wanted == 0 || run->hang_ns == 0)

@@ -9,7 +9,7 @@
 enum {
     LOOK_US = 150,     /* for a process to kill, or for a trap to spring */
     MOST_LOOKS = 2000, /* then this kill is given up */
-    TRAP_MAPS = 3,
+    TRAP_MAPS = 2,
     LAST_QUIET_MAPS = 3,
     ROUGHLY_US = 300
 };

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # cmake -DMUTANT=FILE -DSOURCE=FILE -DOUTPUT=FILE -P mutate.cmake: the source with the changes of the mutant.
-# A mutant says in its first lines what is broken and what that comes to, then "file: PATH", then one or more of
+# A mutant says in its first lines what is broken and what that comes to, then "file: PATH", perhaps "aim: POINT" (chaos --aim), then one or more of
 #
 #   <<<<
 #   lines that occur once in the source

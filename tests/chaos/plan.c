@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include <forkmap/forkmap.h>
+#include <string.h>
 
 enum { MAX_WORKERS = 4, LONGEST_HOLD_US = 2000, LONGEST_START_US = 12000 };
 
@@ -24,6 +25,15 @@ static const char *const points[] = {
     "task.take",       "task.taken",     "task.called",       "task.end",
     "task.ended",      "blame.recorded", "record.link",       "record.append"};
 enum { N_POINTS = sizeof points / sizeof points[0] };
+
+static int aim = -1; /* of the run */
+
+int chaos_plan_aim(const char *name)
+{
+    for (aim = N_POINTS - 1; aim >= 0 && strcmp(points[aim], name) != 0; aim--)
+        ;
+    return aim >= 0 ? 0 : -1;
+}
 
 const char *chaos_point_name(int point)
 {
@@ -130,6 +140,13 @@ struct chaos_kill_plan chaos_plan_kill(struct chaos_pool_plan *pool)
     plan.passages = 1 + below(random, 1 << below(random, 10));
     plan.point = below(random, 2 * N_POINTS);
     int is_anywhere = below(random, 2), is_alone = below(random, 3) == 0;
+    int aimed = below(random, 6); /* three of six are, if there is an aim */
+    if (aim >= 0 && aimed <= CHAOS_AT_POINT && aimed != CHAOS_KILL) {
+        plan.kind = aimed;
+        plan.point = aim;
+        is_anywhere = 0;
+        is_alone = 1;
+    }
     if (plan.point < N_POINTS)
         plan.passages = 1 + plan.passages % 4; /* some are passed once in a map */
     else

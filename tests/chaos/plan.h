@@ -3,7 +3,7 @@
 #define CHAOS_PLAN_H
 
 /*
- * What the chaos driver decides, as a function of (seed, host, pool) and nothing else: no decision depends on the time at
+ * What the chaos driver decides, as a function of (seed, host, pool), and of the aim of the run: no decision depends on the time at
  * which something happened. So the same seed gives the same hosts, pools, maps and kills again; which instruction a kill meets is
  * up to the machine.
  *
@@ -95,6 +95,9 @@ struct chaos_map_plan {
 };
 
 uint64_t chaos_random_below(struct chaos_random *random, uint64_t n);
+
+/* From now on half of the kills are at that transition, each with a quiet time after it. 0, or -1: there is none of that name. */
+int chaos_plan_aim(const char *name);
 
 struct chaos_host_plan chaos_plan_host(uint64_t seed, uint64_t host);
 struct chaos_pool_plan chaos_plan_pool(uint64_t seed, uint64_t host, int pool);

@@ -86,11 +86,17 @@ void chaos_trap_pass(struct chaos_stage *stage, int place)
 #ifdef FORKMAP_FAULTS
 static struct chaos_stage *entered; /* private to the worker */
 
+static int is_awaited(const char *name)
+{
+    const char *awaited = chaos_point_name(atomic_load(&entered->point));
+    return awaited == NULL || strcmp(awaited, name) == 0;
+}
+
 static void pass_point(const char *name)
 {
     uint32_t trap = atomic_load_explicit(&entered->trap, memory_order_relaxed);
-    (void)name;
-    if (trap == 0 || PLACE(trap) != AT_POINT || atomic_fetch_sub(&entered->passages, 1) > 1)
+    if (trap == 0 || PLACE(trap) != AT_POINT || !is_awaited(name) ||
+        atomic_fetch_sub(&entered->passages, 1) > 1)
         return;
     if (take(entered, trap))
         spring(CHAOS_AT_POINT);
