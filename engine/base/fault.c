@@ -201,11 +201,11 @@ static void note(const char *point)
 static int is_meant(const char *name)
 {
     char process[PROCESS_BYTES];
-    if (!is_armed() || getpid() == spared)
+    if (!is_armed())
         return 0;
-    if (strcmp(armed->name, ANY) == 0)
+    if (armed->name[0] == ANY[0] && getpid() != spared)
         note(name);
-    if (strcmp(armed->name, name) != 0)
+    if (strcmp(armed->name, name) != 0 || getpid() == spared)
         return 0;
     if (armed->process[0] == '\0')
         return 1;
