@@ -28,6 +28,8 @@ struct fmi_runner {
     struct fmi_tally_shm *tally;       /* own */
     struct fmi_worker_shm *worker;     /* NULL: not a worker, so nobody can kill it for a limit */
     struct fmi_recycle *recycle;       /* NULL: this process is not to be replaced */
+    const struct fmi_pool_view *view;  /* NULL: a map inside a function, or a task */
+    int is_lone;                       /* the lost chunk goes on alone (alone.h) */
     int rank, cpu;
     uint32_t starts;
     fmi_any_fn *fn;

@@ -195,6 +195,7 @@ _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32
                                             .memory_limit = plan->memory_limit,
                                             .fault = &self.shared->fault,
                                             .starts = starts,
+                                            .unpinned = &self.shared->unpinned,
                                             .at_exit = _exit,
                                             .give_up = give_up,
                                             .become = become_itself,
