@@ -6,6 +6,7 @@
 #include "error.h"
 #include "forklock.h"
 #include "heap_layout.h"
+#include "rlimits.h"
 #include "memory.h"
 #include "message.h"
 #include "span.h"
@@ -212,7 +213,7 @@ static int open_heap(struct fmi_heap **out)
         use_heap(&heap);
     *out = this_heap;
     fmi_forklock_release(&opening);
-    return rc;
+    return fmi_rlimits_explain(rc);
 }
 
 static struct fmi_heap *get_heap(void)

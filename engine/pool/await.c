@@ -205,6 +205,7 @@ static struct fmi_runner make_runner(const struct fmi_mapping *m, struct fmi_run
         .ranges = m->ranges,
         .progress = fmi_mapping_progress(m),
         .tally = &view->tallies[0],
+        .view = view,
         .rank = 0,
         .cpu = view->cpus[0],
         .caller = caller,

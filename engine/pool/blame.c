@@ -7,9 +7,10 @@
  * one bad item in a chunk of 4,096 costs 4 deaths, with halves it would cost 12; the items beside it run again either way.)
  *
  * A death that nobody explains, SIGKILL from outside or by the kernel's memory killer, may be no fault of the item: it gets at least
- * UNEXPLAINED_ATTEMPTS. One that ran into its worker's memory limit may have found the memory taken by items before it: it is tried once
+ * UNEXPLAINED_ATTEMPTS. After a kill for want of memory it is tried again alone (alone.h), and if it is killed then it is given up. One that ran into its worker's memory limit may have found the memory taken by items before it: it is tried once
  * more, in a fresh worker.
  */
+#include "alone.h"
 #include "clock.h"
 #include "fault.h"
 #include "journal.h"
@@ -190,16 +191,23 @@ uint32_t fmi_attempts_allowed(const struct fmi_runner *r, uint32_t retries,
     return allowed < least ? least : allowed;
 }
 
+static int left_turn(const struct fmi_runner *r, const struct fmi_death_shm *death)
+{
+    return r->view == NULL ? 0 : fmi_alone_left_by(r->view, r->rank, death->starts);
+}
+
 /* Counts the death against `item`, once for each death. Returns the item to go on with. */
 static int64_t blame_item(struct fmi_runner *r, int64_t item, const struct fmi_death_shm *death)
 {
     uint32_t attempt = attempts_of(r, item) + 1;
     uint32_t counted = death->starts & 0xffffff;
-    if (attempt < fmi_attempts_allowed(r, r->plan->retries, death)) {
+    int was_alone = death->how == FMI_DEATH_OOM && left_turn(r, death) == FMI_ALONE_ALONE;
+    if (!was_alone && attempt < fmi_attempts_allowed(r, r->plan->retries, death)) {
         store_attempts(r, (struct attempts){attempt, tag_of(item), counted});
         r->attempted = item;
         return item;
     }
+    r->is_lone = 0; /* the items that follow are as others */
     fm_failure f = fmi_failure_of_death(r, item, attempt, begin_ticks_of(r), death);
     give_up(r, &f);
     FMI_FAULT("blame.recorded");
@@ -215,11 +223,13 @@ int64_t fmi_blame_death(struct fmi_runner *r, int64_t next, int64_t end)
         r->worker == NULL ? NULL : fmi_worker_death(r->worker, r->starts);
     if (death == NULL || next == end)
         return next;
+    r->is_lone = left_turn(r, death) == FMI_ALONE_WAITING;
     fmi_count(&r->tally->n_reruns, 1);
     int is_counted = load_attempts(r).counted == (death->starts & 0xffffff);
     if (death->how == FMI_DEATH_LATE || death->how == FMI_DEATH_RETIRED || is_counted ||
         atomic_load(&p->calling) != death->starts)
         return next; /* it died before or after the functions of this chunk */
+    r->is_lone = death->how == FMI_DEATH_OOM && r->view != NULL;
     int64_t piece = atomic_load(&p->piece), most = r->plan->max_call;
     if (most > 0 && (piece == 0 || piece > most))
         piece = most; /* no call had more items than that */

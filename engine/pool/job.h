@@ -175,6 +175,7 @@ static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
  *      8:  begin_ticks                     the rank's first process, once  0 stays: its successor is the first
  *     16:  end_ticks                       the rank's process, as it       0 stays, or its successor stores 0
  *                                          leaves in order
+ *     24:  rest                            the rank's process              alone.h
  *     64:  n_steals, n_reruns, undone_bytes  the rank's process; for rank 0 any host thread, so by atomic addition
  *     88:  idle                            the rank's process              as above
  *     96:  n_task_items, n_tasks, n_task_bytes   as n_steals
@@ -186,6 +187,7 @@ struct fmi_tally_shm {
     alignas(64) _Atomic uint64_t left; /* ticket of the job that it left last */
     _Atomic uint64_t begin_ticks;
     _Atomic uint64_t end_ticks;
+    _Atomic uint64_t rest; /* alone.h: 1: the task that it has taken waits */
     alignas(64) _Atomic uint64_t n_steals;
     _Atomic uint64_t n_reruns;
     _Atomic uint64_t undone_bytes;
@@ -194,6 +196,7 @@ struct fmi_tally_shm {
     _Atomic uint64_t n_tasks;
     _Atomic uint64_t n_task_bytes;
 };
+static_assert(offsetof(struct fmi_tally_shm, rest) == 24, "tally: layout");
 static_assert(offsetof(struct fmi_tally_shm, n_steals) == 64, "tally: layout");
 static_assert(offsetof(struct fmi_tally_shm, idle) == 88, "tally: layout");
 static_assert(sizeof(struct fmi_tally_shm) == 128, "tally: layout");

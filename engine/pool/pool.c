@@ -7,6 +7,7 @@
 #include "guarded.h"
 #include "handle.h"
 #include "heap.h"
+#include "rlimits.h"
 #include "memory.h"
 #include "message.h"
 #include "opts.h"
@@ -24,6 +25,10 @@
 #include <unistd.h>
 
 enum { MIN_MEMORY_LIMIT = 1 << 20 }; /* a worker's own work needs some of it */
+enum {
+    FORK_FDS = 3,
+    SPAWN_FDS = 5
+}; /* a bell, the warden's pidfd, its own signalfd; copies for what is spawned */
 
 #define START_TIMEOUT_NS FM_SECONDS(60)
 #define END_TIMEOUT_NS   FM_SECONDS(5)
@@ -183,7 +188,10 @@ static int open_crew(fm_pool *pool, const fm_pool_opts *o)
         return 0;
     fmi_ticks_per_ns(); /* measured and read once, before the forks */
     fmi_sys_cgroup_prepare();
-    int rc = pool->method == FM_FORK ? 0 : fmi_orders_write(&pool->orders, &plan, pool->block);
+    int rc = fmi_rlimits_check_descriptors(pool->method == FM_SPAWN ? SPAWN_FDS : FORK_FDS,
+                                           "to open a pool");
+    if (rc == 0 && pool->method != FM_FORK)
+        rc = fmi_orders_write(&pool->orders, &plan, pool->block);
     if (rc != 0)
         return rc;
     plan.orders = pool->orders;
@@ -319,7 +327,7 @@ int fm_pool_open(fm_pool **out, const fm_pool_opts *opts)
     rc = fill_handle(pool, &o);
     if (rc != 0) {
         free_handle(pool);
-        return rc;
+        return fmi_rlimits_explain(rc);
     }
     atomic_store(&pool->mark, FMI_HANDLE_LIVE);
     fmi_log(FM_LOG_INFO, "pool %llu is open: %d workers%s", (unsigned long long)pool->serial,

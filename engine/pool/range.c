@@ -74,6 +74,7 @@ void fmi_ranges_init(struct fmi_ranges *ranges, int first)
         atomic_store_explicit(&ranges->lines[i].f, pack_flight(ranges, 0, 0), memory_order_relaxed);
         atomic_store_explicit(&ranges->lines[i].s, pack_steal(ranges, (struct steal){0}),
                               memory_order_relaxed);
+        atomic_store_explicit(&ranges->lines[i].rest, 0, memory_order_relaxed);
     }
 }
 
@@ -82,6 +83,15 @@ uint32_t fmi_range_left(const struct fmi_ranges *ranges, int rank)
     struct owned o;
     uint64_t word = atomic_load_explicit(&ranges->lines[rank].r, memory_order_relaxed); /* a hint */
     return unpack_owned(ranges, word, &o) ? o.hi - o.lo : 0;
+}
+
+int fmi_range_has_flight(const struct fmi_ranges *ranges, int rank)
+{
+    struct fmi_span flight;
+    const struct fmi_range_shm *line = &ranges->lines[rank];
+    (void)atomic_load(&line->r); /* seq_cst: who reads what c2 or s5 wrote finds the F before it */
+    uint64_t word = atomic_load(&line->f);
+    return unpack_flight(ranges, word, &flight) && flight.lo != flight.hi;
 }
 
 static void set_flight(const struct fmi_ranges *ranges, int rank, uint32_t lo, uint32_t hi)

@@ -45,7 +45,7 @@
  *      0:  | R |                    owner and thieves, CAS
  *      8:  | F |                    owner
  *     16:  | S |                    owner
- *     24:  | inside | left |        owner; the protocol of job.h. Here, because whoever enters needs the line anyway
+ *     24:  | inside | left | rest | owner; the protocols of job.h and alone.h. Here, because whoever enters needs the line anyway
  *     64:  end
  */
 
@@ -64,12 +64,14 @@ struct fmi_range_shm {
     _Atomic uint64_t s;
     _Atomic uint64_t inside; /* job.h, as the next */
     _Atomic uint64_t left;
+    _Atomic uint64_t rest; /* alone.h: 1: the claimed chunk waits */
 };
 static_assert(sizeof(struct fmi_range_shm) == 64, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, f) == 8, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, s) == 16, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, inside) == 24, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, left) == 32, "range: layout");
+static_assert(offsetof(struct fmi_range_shm, rest) == 40, "range: layout");
 
 /* A job's ranges as one process sees them; everything but the words is private. */
 struct fmi_ranges {
@@ -101,6 +103,9 @@ void fmi_range_finish(const struct fmi_ranges *ranges, int rank);
 
 /* 1: every grain is finished; 0: not all, or one cannot tell now; FM_ECORRUPT. */
 int fmi_ranges_done(const struct fmi_ranges *ranges);
+
+/* 1 if `rank` has a chunk in flight: one whose claim came before, by the order of all that is seq_cst, is seen. */
+int fmi_range_has_flight(const struct fmi_ranges *ranges, int rank);
 
 /* For the successor of a dead process: 1 and its claimed chunk, 0 it had none, FM_ECORRUPT. */
 int fmi_range_resume(const struct fmi_ranges *ranges, int rank, struct fmi_span *out);

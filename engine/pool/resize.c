@@ -11,6 +11,7 @@
  */
 #include "error.h"
 #include "handle.h"
+#include "rlimits.h"
 
 #include <errno.h>
 
@@ -76,5 +77,5 @@ int fm_pool_resize(fm_pool *pool, int workers)
         pthread_mutex_unlock(&pool->resizing);
     }
     fmi_pool_leave(pool);
-    return rc;
+    return fmi_rlimits_explain(rc);
 }

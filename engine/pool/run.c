@@ -2,6 +2,7 @@
 /* Taking part in a job: claim, run, steal, until nothing is left; and going on where a dead process stopped. */
 #include "run.h"
 
+#include "alone.h"
 #include "clock.h"
 #include "fault.h"
 #include "journal.h"
@@ -281,6 +282,38 @@ static int64_t blame_death(struct fmi_runner *r, int64_t begin, int64_t next, in
     return item == next ? fmi_blame_death(r, next, stretch_end) : item;
 }
 
+static int is_called_off(void *runner)
+{
+    const struct fmi_runner *r = runner;
+    if (r->caller != NULL && r->caller->between != NULL)
+        r->caller->between(r->caller->arg);
+    return is_stopped_at(r, 0);
+}
+
+/* b2 of alone.h: the chunk is claimed, and nothing of it runs yet. */
+static void give_way(struct fmi_runner *r)
+{
+    if (fmi_alone_is_asked(r->view))
+        fmi_alone_give_way(r->view, r->rank, &r->ranges.lines[r->rank].rest, is_called_off, r);
+}
+
+/* What was killed for want of memory is run again alone: an item, or a piece of a chunk. Returns the first item not run. */
+static int64_t run_alone(struct fmi_runner *r, int64_t begin, int64_t item, int64_t end)
+{
+    int64_t piece = r->plan->kind == FMI_FN_CHUNK ? atomic_load(&r->progress->piece) : 1;
+    int64_t lone_end = piece > 0 && piece < end - item ? item + piece : end;
+    item = call_items(r, begin, item, lone_end);
+    fmi_alone_end(r->view, r->rank);
+    return item;
+}
+
+/* How long the attempt took that was killed: with those before it, if there were any. */
+static int64_t attempt_ns(const struct fmi_runner *r)
+{
+    uint64_t begin = atomic_load_explicit(&r->progress->begin_ticks, memory_order_relaxed);
+    return (int64_t)((double)(fmi_ticks() - begin) / fmi_ticks_per_ns());
+}
+
 static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
 {
     struct fmi_progress_shm *p = r->progress;
@@ -294,6 +327,7 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
         skip_cell(r, begin, end);
         return;
     }
+    give_way(r);
     uint64_t start = is_timed ? fmi_ticks() : 0;
     if (is_timed)
         atomic_store_explicit(&p->begin_ticks, start, memory_order_relaxed); /* for records */
@@ -313,6 +347,7 @@ static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
     int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi);
     int64_t next = atomic_load(&r->progress->next);
     if (is_ended_cell(r, span)) {
+        fmi_alone_end(r->view, r->rank); /* the turn of the dead */
         skip_cell(r, begin, end);
         return;
     }
@@ -325,9 +360,18 @@ static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
     if (r->plan->undo != NULL && atomic_load(&r->progress->undo_of) != begin)
         fmi_undo_save(r, begin, end);
     atomic_store(&r->progress->next, next);
+    if (r->is_lone && next < end)
+        fmi_alone_begin(r->view, r->rank, r->starts, &r->ranges.lines[r->rank].rest, attempt_ns(r));
+    else
+        fmi_alone_end(r->view, r->rank); /* the turn of the dead */
+    give_way(r);
     begin_calling(r);
     FMI_FAULT("run.lost_chunk");
-    int64_t item = call_items(r, begin, next, end);
+    int64_t item = next;
+    if (r->is_lone && next < end)
+        item = run_alone(r, begin, next, end);
+    if (item < end) /* a map that was stopped in run_alone stops here again */
+        item = call_items(r, begin, item, end);
     finish_chunk(r, begin, item, end);
     fmi_recycle_count(r->recycle);
 }
@@ -383,6 +427,8 @@ int fmi_runner_run(struct fmi_runner *r, int resume)
 {
     struct fmi_span span;
     int rc = 0, is_due;
+    if (atomic_load_explicit(&r->ranges.lines[r->rank].rest, memory_order_relaxed) != 0)
+        atomic_store(&r->ranges.lines[r->rank].rest, 0); /* of the dead: before any claim */
     enter_progress(r, fmi_job_ticket(atomic_load_explicit(&r->job->word, memory_order_relaxed)));
     if (resume && (rc = fmi_range_resume(&r->ranges, r->rank, &span)) != 0) {
         if (rc < 0)

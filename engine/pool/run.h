@@ -31,6 +31,8 @@ struct fmi_runner {
     struct fmi_worker_shm *worker;     /* NULL: not a worker, so nobody can kill it for a limit */
     struct fmi_recycle *recycle;       /* NULL: this process is not to be replaced */
     struct fmi_journal_shm *journal;   /* NULL: the map has none; else a grain is a cell of it */
+    const struct fmi_pool_view *view;  /* NULL: a map inside a function, or a task */
+    int is_lone;                       /* the lost chunk goes on alone (alone.h) */
     int rank, cpu;
     uint32_t starts;
     fmi_any_fn *fn;

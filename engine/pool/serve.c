@@ -5,6 +5,7 @@
  * An idle worker spins as long as a wake would cost, then sleeps. The worker on the host thread's own core does not
  * spin: the host, which is about to publish the next map, would have to wait for the core.
  */
+#include "alone.h"
 #include "cache.h"
 #include "clock.h"
 #include "fault.h"
@@ -42,6 +43,7 @@ static struct fmi_runner make_runner(const struct server *s, int slot, uint64_t 
         .tally = &view->tallies[s->rank],
         .worker = fmi_worker_self(),
         .recycle = s->recycle,
+        .view = view,
         .rank = s->rank,
         .cpu = view->cpus[s->rank],
         .starts = s->starts,
@@ -178,6 +180,7 @@ static void begin_tally(struct server *s)
     uint64_t now = fmi_ticks(), idle = atomic_load(&tally->idle);
     s->idle_ticks = (idle >> 1) + ((idle & 1) != 0 ? now : 0);
     end_idle(s, now, now);
+    atomic_store(&tally->rest, 0);
     atomic_store(&tally->end_ticks, 0);
     if (atomic_load(&tally->begin_ticks) == 0)
         atomic_store(&tally->begin_ticks, now);
@@ -245,6 +248,7 @@ int fmi_pool_serve(int rank, uint32_t starts, void *arg)
     remember_left(&server);
     resume(&server);
     fmi_tasks_resume(&performer);
+    fmi_alone_end(server.view, rank); /* of a predecessor whose work was called off meanwhile */
     while (!fmi_recycle_is_due(server.recycle)) {
         uint32_t seen = fmi_park_seen(&server.view->shm->work);
         /* After that, or a close is slept through; before the looks, or what is handed out between them and a close is left behind. */

@@ -2,6 +2,7 @@
 /* Running tasks: find them, take them, call, blame; and going on where a dead process stopped. The protocol is in task.h. */
 #include "task.h"
 
+#include "alone.h"
 #include "array.h"
 #include "cache.h"
 #include "clock.h"
@@ -20,6 +21,7 @@ struct performance {
     uint32_t n;                      /* items */
     uint32_t retries;
     int64_t limit_ns;
+    int is_lone; /* its first item runs alone (alone.h) */
     fmi_any_fn *fn;
     struct fmi_runner runner;
     struct fmi_progress_shm progress; /* private: for notes, which name the item by it */
@@ -272,6 +274,7 @@ static int prepare(struct performance *x, const struct fmi_performer *p, struct 
         fmi_any_fn *function;
     } fn = {.address = task->fn};
     x->by = p;
+    x->is_lone = 0;
     x->task = task;
     x->more = task->more;
     x->n = x->more == NULL ? 1 : x->more->n;
@@ -293,6 +296,26 @@ static int prepare(struct performance *x, const struct fmi_performer *p, struct 
     return rc;
 }
 
+static int is_called_off(void *task)
+{
+    return fmi_task_is_unwanted(task);
+}
+
+/* b2 of alone.h: the task is taken, and nothing of it runs yet. Not callers: nobody sees what they help with. */
+static void give_way(const struct fmi_performer *p, struct fmi_task_shm *task)
+{
+    if (p->starts != 0 && fmi_alone_is_asked(p->view))
+        fmi_alone_give_way(p->view, p->rank, &p->view->tallies[p->rank].rest, is_called_off, task);
+}
+
+/* After the one item that was to run alone. */
+static void end_lone(struct performance *x)
+{
+    if (x->is_lone)
+        fmi_alone_end(x->by->view, x->by->rank);
+    x->is_lone = 0;
+}
+
 /* Items from `next` on; cancelled ones are left. */
 static void run_items(struct performance *x)
 {
@@ -304,8 +327,12 @@ static void run_items(struct performance *x)
     if (p->worker != NULL)
         atomic_store_explicit(&p->worker->called, p->starts, memory_order_release);
     fmi_runner_enter(&x->runner);
-    for (; k < x->n && !fmi_task_is_unwanted(task); k++)
+    for (; k < x->n && !fmi_task_is_unwanted(task); k++) {
         run_item(x, k, begin);
+        if (x->is_lone)
+            end_lone(x);
+    }
+    end_lone(x);
     fmi_runner_leave(&x->runner);
     count_task(x, k - first);
     if (k < x->n)
@@ -319,6 +346,7 @@ static void run_taken(const struct fmi_performer *p, struct fmi_task_shm *task)
 {
     struct performance x;
     int rc = prepare(&x, p, task);
+    give_way(p, task);
     if (rc == 0)
         run_items(&x);
     else
@@ -423,24 +451,41 @@ int fmi_tasks_help(const struct fmi_performer *p)
 
 /* ---- after a death ------------------------------------------------------------------------------ */
 
-/* What the death of the predecessor means for the item it was at. */
+/* What the death of the predecessor means for the item it was at. After a kill for want of memory the item runs again alone, once. */
 static void blame_death(struct performance *x, uint64_t begin_ticks)
 {
     struct fmi_task_shm *task = x->task;
     const struct fmi_performer *p = x->by;
     const struct fmi_death_shm *death = fmi_worker_death(p->worker, p->starts);
     uint32_t k = atomic_load(&task->next);
+    int left = death == NULL ? 0 : fmi_alone_left_by(p->view, p->rank, death->starts);
+    x->is_lone = left == FMI_ALONE_WAITING;
     if (death == NULL || death->how == FMI_DEATH_LATE || death->how == FMI_DEATH_RETIRED ||
         k >= x->n || atomic_load(&task->calling) != death->starts)
         return; /* it died before, or after, the function */
     uint32_t attempt = atomic_load(&task->attempts) + 1;
-    if (attempt < fmi_attempts_allowed(&x->runner, x->retries, death)) {
+    int is_oom = death->how == FMI_DEATH_OOM, was_alone = is_oom && left == FMI_ALONE_ALONE;
+    x->is_lone = is_oom && !was_alone;
+    if (!was_alone && attempt < fmi_attempts_allowed(&x->runner, x->retries, death)) {
         set_attempts(x, attempt);
         return;
     }
+    x->is_lone = 0;
     fm_failure f = fmi_failure_of_death(&x->runner, item_number(x, k), attempt, begin_ticks, death);
     record_failure(x, &f);
     pass_item(x, k, (uint32_t)f.state);
+}
+
+/* Or beside the others: then the turn that the dead had is over. */
+static void go_on_alone(const struct performance *x, uint64_t begin_ticks)
+{
+    const struct fmi_performer *p = x->by;
+    int64_t ns = (int64_t)((double)(fmi_ticks() - begin_ticks) / fmi_ticks_per_ns());
+    if (x->is_lone)
+        fmi_alone_begin(p->view, p->rank, p->starts, &p->view->tallies[p->rank].rest, ns);
+    else
+        fmi_alone_end(p->view, p->rank);
+    give_way(p, x->task);
 }
 
 static void go_on_with(const struct fmi_performer *p, struct fmi_task_shm *task)
@@ -449,6 +494,7 @@ static void go_on_with(const struct fmi_performer *p, struct fmi_task_shm *task)
     int rc = prepare(&x, p, task);
     if (rc == 0) {
         blame_death(&x, begin_ticks_of(p));
+        go_on_alone(&x, begin_ticks_of(p));
         run_items(&x);
     } else {
         refuse_task(&x, rc);

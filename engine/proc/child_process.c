@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "error.h"
 #include "heap.h"
+#include "rlimits.h"
 #include "opts.h"
 #include "process.h"
 
@@ -332,7 +333,7 @@ int fm_process_start(fm_process *p)
             free_orders(p);
     }
     pthread_mutex_unlock(&p->lock);
-    return rc;
+    return fmi_rlimits_explain(rc);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------- */

@@ -65,6 +65,7 @@
  *     88:  call, limit_ns                      the worker, around each call that has a time limit; the warden, before a process has the rank
  *    104:  standby                             the standby
  *    108:  unwanted                            the host
+ *    112:  unpinned                            the worker; also a standby
  *    128:  fault                               the worker's crash handler
  *    248:  note                                the worker, fm_note
  *    384:  end
@@ -122,6 +123,7 @@ struct fmi_worker_shm {
     _Atomic uint32_t standby; /* starts of the one that is ready */
     _Atomic uint32_t
         unwanted; /* host: the start that is to be ended, as somebody called off what it does */
+    _Atomic uint32_t unpinned; /* 1: it was told that a process of this rank could not be pinned */
     alignas(64) struct fmi_fault_shm fault;
     struct fmi_note_shm note;
 };
@@ -131,6 +133,7 @@ static_assert(offsetof(struct fmi_worker_shm, ready) == 64, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, retiring) == 84, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, call) == 88, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, standby) == 104, "worker: layout");
+static_assert(offsetof(struct fmi_worker_shm, unpinned) == 112, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, fault) == 128, "worker: layout");
 static_assert(offsetof(struct fmi_worker_shm, note) == 256, "worker: layout");
 static_assert(sizeof(struct fmi_worker_shm) == 384, "worker: layout");

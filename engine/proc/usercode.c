@@ -164,10 +164,12 @@ static void leave_at_exit(int status, void *arg)
     _exit(status);
 }
 
+/* A core can be taken away at any time (a cpuset that shrinks): then it runs where it may. */
 static void pin_to(int cpu)
 {
     int rc = cpu < 0 ? 0 : fmi_sys_topo_bind(cpu);
-    if (rc != 0 && own.starts == 1)
+    int is_news = rc != 0 && (own.unpinned == NULL || atomic_exchange(own.unpinned, 1) == 0);
+    if (is_news)
         fmi_log(FM_LOG_WARNING, "%s runs unpinned: cpu %d: %s", own.name, cpu, fm_strerror(rc));
 }
 

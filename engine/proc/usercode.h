@@ -9,6 +9,7 @@
 
 #include "crash.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,7 +23,9 @@ struct fmi_usercode {
     size_t memory_limit; /* [bytes] of private memory beyond what it begins with; 0: none */
     struct fmi_fault_shm *fault;
     struct fmi_trace_place_shm *places; /* of modules in `fault`; NULL: it gets no frames */
-    uint32_t starts; /* goes into `fault`; a failing pin is told of the first time only */
+    uint32_t starts;                    /* goes into `fault` */
+    _Atomic uint32_t
+        *unpinned; /* a failing pin is told of once, by whoever finds 0 here; NULL: always */
     void (*at_exit)(int status); /* exit() was called; must _exit */
     void (*give_up)(int code);   /* there is no memory for its stack: it ends */
     void (*become)(void);        /* on the own stack, before the hooks */

@@ -199,6 +199,7 @@ _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32
                                             .fault = &self.shared->fault,
                                             .places = plan->shm->places,
                                             .starts = starts,
+                                            .unpinned = &self.shared->unpinned,
                                             .at_exit = _exit,
                                             .give_up = give_up,
                                             .become = become_itself,
