@@ -172,7 +172,7 @@ struct chaos_map_plan chaos_plan_map(struct chaos_pool_plan *pool, int64_t n_sma
         CHAOS_TASKS,          CHAOS_TASKS,          CHAOS_REDUCE,        CHAOS_POISON};
     static const int schedules[] = {FM_SCHEDULE_AUTO,    FM_SCHEDULE_AUTO,   FM_SCHEDULE_DYNAMIC,
                                     FM_SCHEDULE_DYNAMIC, FM_SCHEDULE_GUIDED, FM_SCHEDULE_STATIC};
-    static const uint32_t toils[] = {0, 0, 20, 200};
+    static const uint32_t toils[] = {0, 0, 20, 100};
     struct chaos_random *random = &pool->maps;
     struct chaos_map_plan plan = {.work = works[below(random, 16)]};
     plan.is_large = below(random, 2);

@@ -33,7 +33,7 @@ struct chaos_work_set { /* private to the host */
     struct chaos_table small, large;
 };
 
-enum { CHAOS_N_SMALL = 300, CHAOS_N_LARGE = 3000 };
+enum { CHAOS_N_SMALL = 300, CHAOS_N_LARGE = 2000 };
 
 /* 0, or the code of what failed. */
 int chaos_work_open(struct chaos_work_set *set, struct chaos_board *board);
