@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,6 +186,128 @@ static void test_worker_ignores_the_hangup_that_the_host_ignores(void **state)
     assert_int_equal(t_exit_code(status), 0);
 }
 
+/* ---- a timer of the host's ------------------------------------------------------------------- */
+
+static volatile sig_atomic_t n_alarms;
+
+static void count_alarm(int number)
+{
+    (void)number;
+    n_alarms++;
+}
+
+static int halve(const void *item, void *result, void *arg)
+{
+    (void)arg;
+    *(double *)result = 0.5 * (double)*(const int64_t *)item;
+    return 0;
+}
+
+static int negate(const void *arg, void *result)
+{
+    t_sleep_ms(1);
+    *(int64_t *)result = -*(const int64_t *)arg;
+    return 0;
+}
+
+static int map_under_alarms(fm_pool *pool, fm_array *out)
+{
+    for (int round = 0; round < 30; round++) {
+        memset(fm_array_data(out), 0, fm_array_bytes(out));
+        if (fm_pool_map_range(pool, halve, 0, 20000, out, NULL) != 0)
+            return 3;
+        for (int64_t i = 0; i < 20000; i++)
+            if (((const double *)fm_array_data(out))[i] != 0.5 * (double)i)
+                return 4;
+    }
+    return 0;
+}
+
+static int call_under_alarms(fm_pool *pool)
+{
+    fm_result *results[200];
+    int64_t values[200];
+    for (int64_t i = 0; i < 200; i++)
+        if (fm_pool_apply_async(pool, negate, &i, sizeof i, &values[i], sizeof values[i], NULL,
+                                &results[i]) != 0)
+            return 5;
+    for (int64_t i = 0; i < 200; i++) {
+        if (fm_result_get(results[i], FM_SECONDS(10)) != 0 || values[i] != -i)
+            return 6;
+        fm_result_free(results[i]);
+    }
+    return 0;
+}
+
+/* A thousand signals a second, none of which restarts what it interrupts. */
+static void be_a_host_with_a_timer(void *arg)
+{
+    const struct itimerval every_ms = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+    fm_pool *pool;
+    fm_array *out;
+    const int64_t n = 20000;
+    (void)arg;
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = count_alarm}, NULL);
+    setitimer(ITIMER_REAL, &every_ms, NULL);
+    if (fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)) != 0 ||
+        fm_array_zeros(&out, FM_F64, 1, &n) != 0)
+        _exit(2);
+    int code = map_under_alarms(pool, out);
+    if (code == 0)
+        code = call_under_alarms(pool);
+    fm_array_destroy(out);
+    if (fm_pool_destroy(pool) != 0)
+        code = 7;
+    setitimer(ITIMER_REAL, &never, NULL);
+    _exit(code != 0 ? code : n_alarms < 10 ? 8 : 0);
+}
+
+static void test_signals_of_a_fast_timer_in_the_host_change_no_result(void **state)
+{
+    (void)state;
+    int status = t_in_child(be_a_host_with_a_timer, NULL);
+    assert_int_equal(t_signal(status), 0);
+    assert_int_equal(t_exit_code(status), 0);
+}
+
+/* ---- workers that cannot be asked to end ------------------------------------------------------ */
+
+static int ignore_all_and_stop(const void *item, void *result, void *arg)
+{
+    sigset_t all;
+    (void)item;
+    (void)result;
+    sigfillset(&all);
+    signal(SIGTERM, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    atomic_fetch_add((_Atomic int *)arg, 1);
+    raise(SIGSTOP);
+    for (;;)
+        pause();
+    return 0;
+}
+
+static void test_terminate_ends_workers_that_are_stopped_and_ignore_signals(void **state)
+{
+    fm_result *result;
+    (void)state;
+    fm_array *n_begun = t_vector(FM_I32, 1);
+    fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
+    t_expect(fm_pool_map_range_async(pool, ignore_all_and_stop, 0, 2, NULL,
+                                     FM_MAP_OPTS(.arg = fm_array_data(n_begun), .chunk = 1),
+                                     &result),
+             0);
+    for (int ms = 0; atomic_load((_Atomic int *)fm_array_data(n_begun)) < 2 && ms < 10000; ms++)
+        t_sleep_ms(1);
+    t_sleep_ms(20); /* until they are stopped */
+    t_expect(fm_pool_terminate(pool), 0);
+    t_expect(fm_pool_join(pool, FM_SECONDS(5)), 0);
+    t_expect(fm_result_get(result, FM_SECONDS(5)), FM_ECANCELLED);
+    fm_result_free(result);
+    t_destroy(pool);
+    fm_array_destroy(n_begun);
+}
+
 /* ---- in place ------------------------------------------------------------------------------- */
 
 static int add(const void *const items[], void *result, void *arg)
@@ -294,6 +417,8 @@ T_MAIN(T_TEST(test_interrupt_of_the_group_ends_a_map_that_is_to_be_cancelled_by_
        T_TEST(test_interrupt_of_the_group_does_nothing_to_other_maps),
        T_TEST(test_timeout_does_not_count_while_the_process_group_is_stopped_by_the_terminal),
        T_TEST(test_worker_ignores_the_hangup_that_the_host_ignores),
+       T_TEST(test_signals_of_a_fast_timer_in_the_host_change_no_result),
+       T_TEST(test_terminate_ends_workers_that_are_stopped_and_ignore_signals),
        T_TEST(test_in_place_map_refuses_a_broadcast_column_inside_its_output),
        T_TEST(test_in_place_map_takes_a_broadcast_column_from_elsewhere),
        T_TEST(test_progress_with_the_longest_interval_is_not_reported_all_the_time),

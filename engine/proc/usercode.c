@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -113,6 +112,22 @@ static int make_stacks(char **stack, size_t *bytes)
     return 0;
 }
 
+/* As exit(0): without its main thread the process would live on with those that the function has made, and do nothing. */
+static void leave_with_thread(void *code)
+{
+    const struct fmi_usercode *of_thread = code;
+    of_thread->at_exit(0);
+    _exit(0);
+}
+
+/* pthread_exit() runs the destructors of a thread's keys, and does not come back to the function's caller. */
+static void guard_main_thread(void)
+{
+    pthread_key_t key;
+    if (pthread_key_create(&key, leave_with_thread) == 0)
+        pthread_setspecific(key, &own);
+}
+
 /* On the own stack, from here to the end. */
 static void begin(void)
 {
@@ -122,6 +137,7 @@ static void begin(void)
     sigset_t none;
     sigemptyset(&none);
     fmi_sys_restore_signals(&none);
+    guard_main_thread();
     own.become();
     run_hooks(atomic_load(&hooks));
     own.live();

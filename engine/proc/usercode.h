@@ -4,7 +4,7 @@
 
 /*
  * The first steps of a process that runs the user's code, a pool's worker or an fm_process, right after its fork. Before that code runs it has: no
- * handlers of the host's, a death signal, a crash reporter, a guard against exit(), a stack of its own, its core, its name, and what fm_after_fork() registered behind it.
+ * handlers of the host's, a death signal, a crash reporter, guards against exit() and pthread_exit(), a stack of its own, its core, its name, and what fm_after_fork() registered behind it.
  */
 
 #include "crash.h"
