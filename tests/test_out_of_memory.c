@@ -5,6 +5,8 @@
 #include "t_memcg.h"
 #include "t_pool.h"
 
+#include "fault.h"
+
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -227,7 +229,49 @@ static void test_out_of_memory_calls_that_fit_alone_are_all_done(void **state)
     run_in_group(call_those_that_fit_alone, GROUP_MIB);
 }
 
+/* ---- killed with the turn to be alone ------------------------------------------------------------------- */
+
+#ifdef FORKMAP_FAULTS
+static const char *point;
+
+static void map_and_be_killed_at_the_point(void *arg)
+{
+    fm_pool *pool;
+    fm_array *out;
+    int64_t n = N;
+    (void)arg;
+    EXPECT(t_memcg_enter() == 0);
+    EXPECT(fmi_fault_arm(NULL, 0, 0) == 0); /* the page must be there before the fork */
+    fmi_fault_spare_this_process();
+    EXPECT(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)) == 0);
+    EXPECT(fm_array_zeros(&out, FM_I64, 1, &n) == 0);
+    t_sleep_ms(50);
+    EXPECT(fmi_fault_arm(point, 1, 1) == 0);
+    EXPECT(fm_pool_map_range(pool, take_two_thirds, 0, N, out, FM_MAP_OPTS(.chunk = 1)) == 0);
+    for (int64_t i = 0; i < N; i++)
+        EXPECT(((int64_t *)fm_array_data(out))[i] == i);
+    EXPECT(fmi_fault_passages() >= 1);
+    EXPECT(fm_pool_destroy(pool) == 0);
+    fm_array_destroy(out);
+}
+#endif
+
+static void test_out_of_memory_worker_killed_at_its_turn_alone_costs_no_item(void **state)
+{
+    (void)state;
+#ifndef FORKMAP_FAULTS
+    t_skip("fault points (FORKMAP_FAULTS)");
+#else
+    static const char *const points[] = {"alone.rest", "alone.waiting", "alone.begin", "alone.end"};
+    for (size_t i = 0; i < T_N_OF(points); i++) {
+        point = points[i];
+        run_in_group(map_and_be_killed_at_the_point, GROUP_MIB);
+    }
+#endif
+}
+
 T_MAIN(T_TEST(test_out_of_memory_group_gives_the_host_an_error_and_never_a_signal),
        T_TEST(test_out_of_memory_item_that_is_killed_alone_too_is_a_record),
        T_TEST(test_out_of_memory_items_that_fit_alone_are_all_done),
-       T_TEST(test_out_of_memory_calls_that_fit_alone_are_all_done))
+       T_TEST(test_out_of_memory_calls_that_fit_alone_are_all_done),
+       T_TEST(test_out_of_memory_worker_killed_at_its_turn_alone_costs_no_item))

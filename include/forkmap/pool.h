@@ -541,7 +541,8 @@ typedef struct fm_map_opts {
  * State after an error: rows of items that are done are right, others undefined (FM_IN_PLACE: as before the
  *   map). A `-EINVAL` changed nothing.
  * Policy: a function's non-zero return, crash or timeout is tried again `retries` times. A death that nobody
- *   explains (SIGKILL from outside or by the kernel for want of memory) is tried three times at least. A chunk
+ *   explains (SIGKILL from outside) is tried three times at least. After a kill by the kernel for want of memory the
+ *   item runs again while the pool's other workers wait, and is given up if it is killed then, too. A chunk
  *   function that fails is called again with smaller chunks until the single bad item is found.
  *   `item_timeout`: an item is ended between its limit and a fifth more (1 ms at least). Time during which the
  *   process tree was stopped does not count. It does not hold for the share of a caller that works.
