@@ -8,7 +8,8 @@
  *
  * Output, in this order: a header (machine and build); per case and engine one line with median, p10,
  * p90 and all samples, in the order in which they were taken; a verdict per target; a line of the case
- * "calibration". A line may carry more keys than those that are common to all. Figures that are not
+ * "calibration". An engine that has a word and no figures (bench_tell) has a line with "outcome" instead. A line
+ * may carry more keys than those that are common to all. Figures that are not
  * there (a peer is missing) give no line.
  */
 
