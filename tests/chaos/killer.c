@@ -14,6 +14,8 @@ enum {
     ROUGHLY_US = 300
 };
 
+#define SUCCESSOR_NS 20000000000
+
 static int is_called_off(const struct chaos_killer *k)
 {
     return atomic_load(&k->is_called_off) || atomic_load(&k->board->is_over);
@@ -85,9 +87,35 @@ static void set_trap(struct chaos_killer *k, const struct chaos_kill_plan *plan)
     kill(pid, plan->kind == CHAOS_STOP_CONT ? SIGCONT : SIGKILL);
 }
 
+static int has_successors(const struct chaos_killer *k)
+{
+    for (int rank = 0; rank < k->plan.workers; rank++) {
+        fm_worker_info info;
+        if (fm_pool_worker(k->pool, rank, &info) == 0 &&
+            (info.pid <= 0 || info.pid == k->killed[rank] ||
+             info.pid == atomic_load(&k->stage->taker)))
+            return 0;
+    }
+    return 1;
+}
+
+/* Who was killed needs a processor to die, and that wait goes with it: so it is quiet only when all have successors (stall.h). */
+static void await_successors(const struct chaos_killer *k)
+{
+    int64_t deadline = chaos_now_ns() + SUCCESSOR_NS;
+    while (!has_successors(k) && !is_called_off(k)) {
+        if (chaos_now_ns() > deadline) {
+            chaos_find(k->board, CHAOS_ERROR, "a worker that was killed has no successor");
+            return;
+        }
+        chaos_sleep_us(LOOK_US);
+    }
+}
+
 /* Until `n` maps have ended, however long that takes: the watchdog knows how long that may be. */
 static void be_quiet(struct chaos_killer *k, uint64_t n)
 {
+    await_successors(k);
     uint64_t end = atomic_load(&k->n_maps) + n;
     atomic_store(&k->calm_ns, chaos_now_ns());
     while (atomic_load(&k->n_maps) < end && !is_called_off(k))

@@ -6,7 +6,7 @@
  * The thread of a host that kills its workers, and its warden. Bursts and quiet times take turns: a lost wake-up that the next death would repair
  * is seen in the quiet.
  *
- *   calm_ns  0: kills may come; else the time of the last one, and none comes before `n_maps` has moved on by what the plan says.
+ *   calm_ns  0: kills may come; else when all who were killed had a successor, and none comes before `n_maps` has moved on by what the plan says.
  *            The killer writes it. A map that ends while it is not 0 was undisturbed since then.
  *
  * A process is killed once: then the thread waits for its successor. So each kill is a death.
