@@ -9,7 +9,10 @@
 #include "t_process.h"
 #include "victim.h"
 
+#include "fault.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -353,6 +356,71 @@ static void test_faults_workers_that_begin_to_abort_as_they_start_break_the_pool
     fm_array_destroy(is_broken);
 }
 
+/* ---- forks that fail --------------------------------------------------------------------------------------- */
+
+static void test_faults_fork_that_fails_at_the_open_is_told_and_leaves_nothing(void **state)
+{
+    (void)state;
+#ifdef FORKMAP_FAULTS
+    fm_pool *pool;
+    assert_int_equal(fmi_fault_arm_to(FMI_FAULT_FAIL, EAGAIN, "sys.fork", 1, 1), 0);
+    t_expect(fm_pool_open(&pool, FM_POOL_OPTS(.workers = 2)), -EAGAIN);
+    assert_null(pool);
+    t_destroy(t_open(2, FM_CALLER_SLEEPS));
+    fmi_fault_arm(NULL, 0, 0);
+#else
+    t_skip("a build with FORKMAP_FAULTS");
+#endif
+}
+
+/* The warden cannot fork for a while, 20 ms times 5: the map waits, and is right. */
+static void test_faults_fork_that_fails_for_a_while_is_tried_again(void **state)
+{
+    (void)state;
+#ifdef FORKMAP_FAULTS
+    assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0); /* the page must be there before the fork */
+    fm_array *out = t_vector(FM_I64, N);
+    fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
+    assert_int_equal(fmi_fault_arm_to(FMI_FAULT_FAIL, EAGAIN, "sys.fork", 1, 5), 0);
+    for (int rank = 0; rank < 2; rank++)
+        kill(pid_of(pool, rank), SIGKILL);
+    for (int i = 0; i < 5; i++)
+        t_expect(fm_pool_map_range(pool, copy, 0, N, out, NULL), 0);
+    check_all_but(out, -1);
+    while (fmi_fault_passages() < 5) /* of the first maps some had a worker still */
+        t_sleep_ms(1);
+    t_expect(fm_pool_map_range(pool, copy, 0, N, out, NULL), 0);
+    fmi_fault_arm(NULL, 0, 0);
+    t_destroy(pool);
+    fm_array_destroy(out);
+#else
+    t_skip("a build with FORKMAP_FAULTS");
+#endif
+}
+
+/* All workers dead, and no more to be had: the map does not wait for ever. */
+static void test_faults_fork_that_fails_for_good_breaks_the_pool(void **state)
+{
+    (void)state;
+#ifdef FORKMAP_FAULTS
+    int rc = 0;
+    assert_int_equal(fmi_fault_arm(NULL, 0, 0), 0);
+    fm_array *out = t_vector(FM_I64, N);
+    fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
+    assert_int_equal(fmi_fault_arm_to(FMI_FAULT_FAIL, EAGAIN, "sys.fork", 1, INT_MAX / 2), 0);
+    for (int rank = 0; rank < 2; rank++)
+        kill(pid_of(pool, rank), SIGKILL);
+    while (rc == 0) /* the first may be done by one that is about to be killed */
+        rc = fm_pool_map_range(pool, copy, 0, N, out, NULL);
+    t_expect(rc, FM_EBROKEN);
+    fmi_fault_arm(NULL, 0, 0);
+    t_destroy(pool);
+    fm_array_destroy(out);
+#else
+    t_skip("a build with FORKMAP_FAULTS");
+#endif
+}
+
 /* ---- a host that becomes another process ------------------------------------------------------------------ */
 
 /* daemon() forks, and the parent leaves: what goes on is a child, whose pool is not its own. Exit codes tell what was wrong. */
@@ -397,4 +465,7 @@ T_MAIN(T_EACH_METHOD(test_faults_workers_killed_while_idle_are_replaced_and_the_
        T_EACH_METHOD(test_faults_worker_that_is_stopped_is_not_taken_for_dead),
        T_EACH_METHOD(test_faults_workers_that_abort_as_they_start_fail_the_open),
        T_EACH_METHOD(test_faults_workers_that_begin_to_abort_as_they_start_break_the_pool),
+       T_TEST(test_faults_fork_that_fails_at_the_open_is_told_and_leaves_nothing),
+       T_TEST(test_faults_fork_that_fails_for_a_while_is_tried_again),
+       T_TEST(test_faults_fork_that_fails_for_good_breaks_the_pool),
        T_EACH_METHOD(test_faults_host_that_becomes_a_daemon_is_told_that_its_pool_is_not_its_own))
