@@ -413,6 +413,14 @@ FM_API const char *fm_item_state_name(int state);
 
 #define FM_IN_PLACE 1u /**< map flag: output may be the input; undo copies make reruns right */
 
+/**
+ * Guard of a map: workers cannot write to its inputs while they take part in it. A function that does, crashes, and the record says
+ * which input that was (fm_failure: wrote_input). Whole pages are guarded, of 4 KiB: all of an array of more than 32 KiB and of a mapped file; of a view, and of a smaller
+ * array, the pages that lie between its first and its last element, which may be none. What lies in gaps of a view is guarded with it. Not guarded are maps inside functions, and the share of a
+ * caller that works. It costs each worker two system calls an input and a map, and a page fault for each page that was written before and is after.
+ */
+#define FM_GUARD_INPUTS 1u
+
 /** How far a map is. */
 typedef struct fm_progress {
     int64_t n_items;  /**< of the map */
@@ -456,6 +464,7 @@ typedef struct fm_map_opts {
         *callback; /**< of an ..._async map: called once if all items are done; NULL: none */
     fm_callback_fn *error_callback; /**< called once if not; NULL: none */
     void *callback_arg;             /**< handed to both */
+    unsigned guard;                 /**< FM_GUARD_INPUTS; not with FM_IN_PLACE */
 } fm_map_opts;
 #define FM_MAP_OPTS(...) FM_OPTS(fm_map_opts, __VA_ARGS__)
 
@@ -599,6 +608,8 @@ typedef struct fm_failure {
     int64_t end_ns;     /**< when it failed */
     int64_t peak_bytes; /**< largest resident size of the worker */
     char note[96];      /**< last fm_note() of the function, "" if none */
+    int wrote_input;    /**< FM_GUARD_INPUTS: into which input it wrote, from 1; 0: none */
+    int reserved;       /**< 0 */
 } fm_failure;
 
 /**
