@@ -28,6 +28,7 @@ enum {
     KEY_COMPARE,
     KEY_REPEATS,
     KEY_FAILURES,
+    KEY_GUARD,
     KEY_PROGRESS,
     KEY_NO_PROGRESS,
     KEY_JSON,
@@ -99,6 +100,10 @@ static const struct argp_option options[] = {
      "Time limit as a multiple of the items' running median", 0},
     {"max-failures", KEY_MAX_FAILURES, "N", 0,
      "With --on-error continue: give up after N failed items; OUT is not written then", 0},
+    {"guard", KEY_GUARD, NULL, 0,
+     "Make the inputs read-only in the workers: a function that writes into one crashes, and the "
+     "failure names the item and the input",
+     0},
     {"failures", KEY_FAILURES, "FILE", 0,
      "Write the record of each failed item to FILE, as JSON lines", 0},
     {"joblog", KEY_JOBLOG, "FILE", 0,
@@ -238,6 +243,9 @@ static error_t parse_policy(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_MAX_FAILURES:
         o->map.max_failures = fmc_value_whole(state, "--max-failures", arg, 1, INT64_MAX);
+        return 0;
+    case KEY_GUARD:
+        o->map.guard = FM_GUARD_INPUTS;
         return 0;
     case KEY_FAILURES:
         o->failures = arg;

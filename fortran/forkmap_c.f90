@@ -24,6 +24,7 @@ module forkmap_c
   integer(c_int), parameter :: FM_ITEM_DONE = 1, FM_ITEM_FAILED = 2, FM_ITEM_CRASHED = 3, &
     FM_ITEM_TIMEOUT = 4, FM_ITEM_OUT_OF_MEMORY = 5, FM_ITEM_CANCELLED = 6
   integer(c_int), parameter :: FM_IN_PLACE = 1
+  integer(c_int), parameter :: FM_GUARD_INPUTS = 1
   integer(c_int64_t), parameter :: FM_CHUNK_PYTHON = -1_c_int64_t
   integer, parameter :: FM_MAX_COLUMNS = 16, FM_MAX_WORKERS = 1023
 
@@ -95,6 +96,7 @@ module forkmap_c
     type(c_ptr) :: journal = c_null_ptr ! c_loc of a path that ends with c_null_char
     integer(c_int) :: journal_flags = 0
     type(c_ptr) :: journal_done = c_null_ptr ! c_loc of an integer(c_int64_t)
+    integer(c_int) :: guard = 0 ! FM_GUARD_INPUTS
   end type fm_map_opts
 
   type, bind(C) :: fm_chunk
@@ -114,7 +116,7 @@ module forkmap_c
     integer(c_int) :: state, code, signal, attempt, worker, pid, cpu, stack_overflow
     integer(c_int64_t) :: address, begin_ns, end_ns, peak_bytes
     character(kind=c_char) :: note(96)
-    integer(c_int) :: n_frames
+    integer(c_int) :: n_frames, wrote_input
     integer(c_int64_t) :: frames(12)
   end type fm_failure_c
 

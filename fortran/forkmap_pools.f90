@@ -30,6 +30,7 @@ module forkmap_pools
     integer(int64) :: begin_ns = 0, end_ns = 0
     integer(int64) :: peak_bytes = 0
     character(95) :: note = ''
+    integer :: wrote_input = 0    ! FM_GUARD_INPUTS: into which input it wrote, from 1; 0: none
   end type fm_failure
 
   ! Copies of an fm_pool are the same pool; one of them is destroyed, once.
@@ -387,6 +388,7 @@ contains
     f%begin_ns = raw%begin_ns
     f%end_ns = raw%end_ns
     f%peak_bytes = raw%peak_bytes
+    f%wrote_input = raw%wrote_input
     do k = 1, len(f%note)
       if (raw%note(k) == c_null_char) exit
       f%note(k:k) = raw%note(k)

@@ -39,6 +39,9 @@ static void describe_crash(const fm_failure *f, char *text, size_t cap)
         snprintf(text, cap, "exit(%d) called in the function", f->code);
     else if (f->stack_overflow)
         snprintf(text, cap, "crashed by %s: stack overflow", name);
+    else if (f->wrote_input > 0)
+        snprintf(text, cap, "crashed by %s: wrote into input %d, at address 0x%" PRIx64, name,
+                 f->wrote_input - 1, f->address);
     else if (has_address(f))
         snprintf(text, cap, "crashed by %s at address 0x%" PRIx64, name, f->address);
     else
@@ -121,6 +124,8 @@ static json_t *make_event(fm_pool *pool, const fm_failure *f)
     json_object_set_new(event, "stack_overflow", json_boolean(f->stack_overflow));
     json_object_set_new(event, "address", has_address(f) ? fmc_event_text(address) : json_null());
     json_object_set_new(event, "backtrace", fmc_backtrace_event(pool, f));
+    json_object_set_new(event, "wrote_input",
+                        f->wrote_input > 0 ? json_integer(f->wrote_input - 1) : json_null());
     json_object_set_new(event, "worker", json_integer(f->worker));
     json_object_set_new(event, "pid", json_integer(f->pid));
     json_object_set_new(event, "cpu", f->cpu >= 0 ? json_integer(f->cpu) : json_null());

@@ -50,6 +50,13 @@ int fmi_heap_reserve(struct fmi_heap *heap, void *p, size_t bytes)
                      rc == -ENOSPC ? "; /dev/shm may be full" : "");
 }
 
+uint32_t fmi_heap_top(const struct fmi_heap *heap)
+{
+    uint32_t top = atomic_load(&heap->shm->top); /* first */
+    uint32_t ready = atomic_load(&heap->shm->ready);
+    return top <= ready && ready <= heap->n_spans ? top : 0;
+}
+
 static void lay_out(struct fmi_heap *heap, char *base, size_t bytes)
 {
     size_t page = fmi_sys_page_bytes();
@@ -201,6 +208,7 @@ static int take_zeroed(void **out, size_t bytes)
 static void use_heap(struct fmi_heap *heap)
 {
     fmi_mortals_use(&heap->shm->mortals, take_zeroed);
+    fmi_mortals_believe(fmi_heap_contains);
     __atomic_store_n(&this_heap, heap, __ATOMIC_RELEASE); /* pairs with the acquire in get_heap */
 }
 
@@ -309,9 +317,7 @@ int fmi_heap_contains(const void *p, size_t bytes)
     if (heap == NULL || (const char *)p < heap->spans)
         return 0;
     size_t offset = (size_t)((const char *)p - heap->spans), end;
-    uint32_t top = atomic_load(&heap->shm->top);
-    return top <= heap->n_spans && fmi_checked_add(offset, bytes, &end) &&
-           end <= top * FMI_SPAN_BYTES;
+    return fmi_checked_add(offset, bytes, &end) && end <= fmi_heap_top(heap) * FMI_SPAN_BYTES;
 }
 
 int fmi_heap_is_block(const void *p, size_t bytes)

@@ -59,6 +59,9 @@ struct fmi_heap {
     uint64_t inode;
 };
 
+/* `top`; 0 if that cannot be, as the header is overwritten: it is raised after `ready`, and neither passes the table. */
+uint32_t fmi_heap_top(const struct fmi_heap *heap);
+
 /* Reserves pages of the heap by address. 0, -ENOMEM, -ENOSPC. */
 int fmi_heap_reserve(struct fmi_heap *heap, void *p, size_t bytes);
 

@@ -50,9 +50,9 @@ static int is_slab_of(struct fmi_heap *heap, uint32_t span, uint32_t size_class)
 
 static void *take_from_any(struct fmi_heap *heap, uint32_t size_class)
 {
-    uint32_t top = atomic_load(&heap->shm->top);
+    uint32_t top = fmi_heap_top(heap);
     uint32_t hint = atomic_load_explicit(&heap->shm->slab_hint[size_class], memory_order_relaxed);
-    for (uint32_t i = 0; i < top && top <= heap->n_spans; i++) {
+    for (uint32_t i = 0; i < top; i++) {
         uint32_t span = i + hint < top ? i + hint : (i + hint) % top;
         void *block =
             is_slab_of(heap, span, size_class) ? take_block(heap, span, size_class) : NULL;

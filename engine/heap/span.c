@@ -142,8 +142,8 @@ static int64_t find_run(struct fmi_heap *heap, uint32_t n)
 {
     uint32_t at = 0;
     for (;;) {
-        uint32_t top = atomic_load(&heap->shm->top);
-        if (top > heap->n_spans)
+        uint32_t top = fmi_heap_top(heap);
+        if (top == 0 && atomic_load(&heap->shm->ready) != 0)
             return fmi_error(FM_ECORRUPT, "the heap's control words are overwritten");
         at = next_place(heap, at, n, top);
         if (at >= heap->n_spans)
@@ -287,12 +287,24 @@ static uint64_t cool_down(struct fmi_heap *heap, uint32_t head, uint32_t n)
     return 0;
 }
 
+/* A length that was overwritten would free what follows. */
+static int is_run(struct fmi_heap *heap, uint32_t head, uint32_t n)
+{
+    uint64_t tail = word_of(FMI_SPAN_TAIL, 0, head, 0);
+    for (uint32_t i = head + 1; i < head + n; i++)
+        if (load_word(heap, i) != tail)
+            return 0;
+    return head + n >= fmi_heap_top(heap) || load_word(heap, head + n) != tail;
+}
+
 int fmi_span_release(struct fmi_heap *heap, uint32_t head)
 {
     uint64_t word = load_word(heap, head);
     uint32_t n = fmi_span_length(word);
     if (fmi_span_kind(word) != FMI_SPAN_USED || n == 0 || n > heap->n_spans - head)
         return fmi_error(FM_ECORRUPT, "not an allocation, or freed already");
+    if (!is_run(heap, head, n))
+        return fmi_error(FM_ECORRUPT, "the heap's control words are overwritten");
     uint64_t freeing = word_of(FMI_SPAN_FREEING, 0, n, (uint32_t)getpid());
     if (!atomic_compare_exchange_strong(&heap->table[head], &word, freeing))
         return fmi_error(FM_ECORRUPT, "freed twice at the same time");
@@ -305,8 +317,8 @@ int fmi_span_release(struct fmi_heap *heap, uint32_t head)
 
 void fmi_span_recover(struct fmi_heap *heap, int dead_pid)
 {
-    uint32_t top = atomic_load(&heap->shm->top);
-    for (uint32_t i = 0; i < top && i < heap->n_spans; i++) {
+    uint32_t top = fmi_heap_top(heap);
+    for (uint32_t i = 0; i < top; i++) {
         uint64_t word = load_word(heap, i);
         unsigned kind = fmi_span_kind(word);
         uint32_t n = fmi_span_length(word);

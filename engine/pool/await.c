@@ -18,11 +18,20 @@ static int64_t count_done(const struct fmi_mapping *m)
 {
     int64_t n_done = 0;
     const struct fmi_progress_shm *progress = fmi_mapping_progress(m);
-    for (int rank = 0; rank < m->ranges.n; rank++)
-        if (atomic_load_explicit(&progress[rank].ticket, memory_order_relaxed) == m->ticket)
-            n_done += atomic_load_explicit(&progress[rank].n_done,
-                                           memory_order_relaxed); /* an estimate */
+    for (int rank = 0; rank < m->ranges.n; rank++) {
+        int64_t n =
+            atomic_load_explicit(&progress[rank].n_done, memory_order_relaxed); /* an estimate */
+        if (atomic_load_explicit(&progress[rank].ticket, memory_order_relaxed) == m->ticket &&
+            n > 0 && n <= m->plan.n_items - n_done)
+            n_done += n;
+    }
     return n_done;
+}
+
+static int64_t count_failed(const struct fmi_mapping *m)
+{
+    int64_t n = atomic_load(&m->job->n_failed);
+    return n < 0 ? 0 : n > m->plan.n_items ? m->plan.n_items : n;
 }
 
 void fmi_mapping_cancel(struct fmi_mapping *m)
@@ -35,7 +44,7 @@ fm_progress fmi_mapping_count(const struct fmi_mapping *m, int64_t now)
 {
     return (fm_progress){.n_items = m->plan.n_items,
                          .n_done = count_done(m),
-                         .n_failed = atomic_load(&m->job->n_failed),
+                         .n_failed = count_failed(m),
                          .seconds = (double)(now - m->begin_ns) / 1e9};
 }
 
@@ -73,6 +82,18 @@ static void look_up(void *arg) /* between the chunks of a caller that works */
         fmi_mapping_look(m);
 }
 
+/* Once for each inspection of the pool: whether it can end at all, as the words of this job are. */
+static int inspect(struct fmi_mapping *m)
+{
+    uint32_t n = atomic_load_explicit(&m->pool->n_inspections, memory_order_relaxed);
+    if (m->n_inspections == n)
+        return 0;
+    m->n_inspections = n;
+    if (!fmi_plan_is_same(&m->job->plan, &m->pool->slots[m->slot].written))
+        return FM_ECORRUPT;
+    return fmi_ranges_check(&m->ranges, m->ticket);
+}
+
 /* DONE, as a worker said or as the words say; 0: not yet; FM_ECORRUPT. */
 int fmi_mapping_is_done(struct fmi_mapping *m)
 {
@@ -84,16 +105,7 @@ int fmi_mapping_is_done(struct fmi_mapping *m)
     int rc = fmi_ranges_done(&m->ranges);
     if (rc == 1)
         fmi_job_finish(&m->pool->view, m->slot, m->ticket);
-    return rc;
-}
-
-int fmi_pool_park(fm_pool *pool, uint32_t seen, int64_t spin_ns, int64_t deadline_ns)
-{
-    struct fmi_park_shm *done = &pool->view.shm->done;
-    if (!pool->has_crew)
-        return fmi_park(done, seen, spin_ns, deadline_ns);
-    return fmi_park_alive(done, seen, spin_ns, &pool->crew.plan.shm->life.word,
-                          pool->crew.life_value, deadline_ns);
+    return rc != 0 ? rc : inspect(m);
 }
 
 /* Sleeps until the job is DONE. */
@@ -155,9 +167,19 @@ static int wait_isolated(struct fmi_mapping *m)
     return await_done(m);
 }
 
+/* Who has left says how much it has done, on the line that was watched anyway. */
+static int is_all_counted(const struct fmi_mapping *m)
+{
+    const struct fmi_tally_shm *tallies = m->pool->view.tallies;
+    uint64_t n = fmi_range_count(&m->ranges, 0);
+    for (int rank = 1; rank < m->ranges.n; rank++)
+        n += atomic_load_explicit(&tallies[rank].n_finished, memory_order_relaxed);
+    return n == m->plan.n_grains;
+}
+
 /*
- * Waits a moment for all workers to leave the job. 1: they have, so all is finished but for the caller's share: a worker leaves with an empty range
- * and nothing in flight. What is watched is a word that a worker writes once; to watch the ranges would take their lines
+ * Waits a moment for all workers to leave the job. 1: they have, so all is finished but for the caller's share, which is empty: a worker leaves with an empty range
+ * and nothing in flight. 0: not yet, or their counts say that some word was overwritten, so that who scans will see it. What is watched is a word that a worker writes once; to watch the ranges would take their lines
  * away from it at each of its steps.
  */
 static int await_leaving(const struct fmi_mapping *m)
@@ -173,7 +195,7 @@ static int await_leaving(const struct fmi_mapping *m)
                 return 0;
             fmi_relax();
         }
-    return 1;
+    return is_all_counted(m);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "journal.h"
+#include "readonly.h"
 #include "record.h"
 #include "run.h"
 
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 enum { UNEXPLAINED_ATTEMPTS = 3, FRESH_ATTEMPTS = 2 };
+#define MOST_NS 4e18
 
 struct attempts { /* progress->attempts */
     uint32_t count, tag, counted;
@@ -57,8 +59,10 @@ static uint32_t attempts_of(const struct fmi_runner *r, int64_t item)
 /* Ticks are a few parts in a thousand off: a beginning is not later than its end. */
 static int64_t begin_ns_of(uint64_t begin_ticks, int64_t end_ns)
 {
-    uint64_t ago = fmi_ticks() - begin_ticks;
-    int64_t begin_ns = fmi_now_ns() - (int64_t)((double)ago / fmi_ticks_per_ns());
+    double ago_ns = (double)(fmi_ticks() - begin_ticks) / fmi_ticks_per_ns();
+    if (!(ago_ns < MOST_NS))
+        return end_ns; /* overwritten */
+    int64_t begin_ns = fmi_now_ns() - (int64_t)ago_ns;
     return begin_ns < end_ns ? begin_ns : end_ns;
 }
 
@@ -134,6 +138,8 @@ fm_failure fmi_failure_of_death(const struct fmi_runner *r, int64_t item, uint32
         f.stack_overflow = fault->stack_overflow != 0;
         take_frames(&f, fault);
     }
+    if (f.signal == SIGSEGV && f.address != 0 && r->plan != NULL) /* reading is allowed there */
+        f.wrote_input = fmi_readonly_input(r->plan, f.address);
     complete(&f, r, begin_ticks);
     return f;
 }
@@ -211,7 +217,7 @@ static int64_t blame_item(struct fmi_runner *r, int64_t item, const struct fmi_d
     fm_failure f = fmi_failure_of_death(r, item, attempt, begin_ticks_of(r), death);
     give_up(r, &f);
     FMI_FAULT("blame.recorded");
-    atomic_store_explicit(&r->progress->next, item + 1, memory_order_release);
+    atomic_store_explicit(&r->progress->next, fmi_next_word(item + 1), memory_order_release);
     store_attempts(r, (struct attempts){0, tag_of(item + 1), counted});
     return item + 1;
 }

@@ -94,6 +94,8 @@ static void note_time(struct fmi_runner *r, uint64_t ticks, int64_t count)
         return;
     int64_t ns = (int64_t)((double)ticks / fmi_ticks_per_ns()) / count;
     int64_t median = atomic_load_explicit(&r->job->median_ns, memory_order_relaxed);
+    if (median < 0 || median > INT64_MAX / 2)
+        median = 0; /* overwritten */
     int64_t step = median / 16 + 1;
     int64_t better = median == 0   ? ns + 1
                      : ns > median ? median + step
@@ -162,7 +164,7 @@ static int64_t settle_item(struct fmi_runner *r, int64_t item, int code, int64_t
     fmi_undo_restore(r, begin, item, item + 1);
     if (fmi_blame_return(r, item, code) == FMI_VERDICT_AGAIN)
         return item;
-    atomic_store_explicit(&r->progress->next, item + 1, memory_order_release);
+    atomic_store_explicit(&r->progress->next, fmi_next_word(item + 1), memory_order_release);
     return item + 1;
 }
 
@@ -177,7 +179,7 @@ static int64_t run_items_with_care(struct fmi_runner *r, int64_t begin, int64_t 
             item = settle_item(r, item, code, begin);
             continue;
         }
-        atomic_store_explicit(&r->progress->next, ++item, memory_order_release);
+        atomic_store_explicit(&r->progress->next, fmi_next_word(++item), memory_order_release);
     }
     return item;
 }
@@ -194,6 +196,7 @@ run_block(const struct fmi_runner *r, int64_t item, int64_t end, int is_range, i
     void *arg = plan->arg;
     const char *row = is_range ? NULL : plan->in[0].data + item * plan->in[0].stride;
     char *result = plan->out.data == NULL ? NULL : plan->out.data + item * plan->out.stride;
+    uint64_t next = fmi_next_word(item);
     for (; item < end; item++) {
         const int64_t number = plan->begin + item;
         *code = fn(is_range ? (const void *)&number : row, result, arg);
@@ -201,7 +204,8 @@ run_block(const struct fmi_runner *r, int64_t item, int64_t end, int is_range, i
         if (*code != 0)
             break;
         /* release: a successor that reads `next` finds the results of the items before it */
-        atomic_store_explicit(&r->progress->next, item + 1, memory_order_release);
+        next += FMI_NEXT_FACTOR;
+        atomic_store_explicit(&r->progress->next, next, memory_order_release);
         row = is_range ? NULL : row + plan->in[0].stride;
         result = result == NULL ? NULL : result + plan->out.stride;
     }
@@ -291,8 +295,8 @@ static int64_t run_pieces(struct fmi_runner *r, int64_t begin, int64_t item, int
             item = settle_item(r, item, code, begin);
         } else {
             item += count;
-            atomic_store_explicit(&p->next, item, memory_order_release);
-            if (piece > 0)
+            atomic_store_explicit(&p->next, fmi_next_word(item), memory_order_release);
+            if (piece > 0 && piece < INT64_MAX / 2)
                 atomic_store_explicit(&p->piece, piece * 2, memory_order_release);
         }
     }

@@ -118,6 +118,7 @@ void fmi_pool_wind_down(fm_pool *pool)
         if (pool->has_crew)
             fmi_crew_command(&pool->crew,
                              FMI_COMMAND_LEAVE); /* first: the warden believes `left` only then */
+        atomic_store(&pool->told_closing, 1);
         atomic_store(FMI_POOL_CLOSING(pool->view.shm), 1);
         fmi_park_wake(&pool->view.shm->work);
         fmi_park_wake(&pool->view.shm->done);
@@ -147,11 +148,16 @@ int fmi_pool_is_inline(const fm_pool *pool)
 int fmi_pool_trouble(fm_pool *pool)
 {
     int phase = fmi_pool_phase(pool);
+    if (atomic_load_explicit(&pool->is_condemned, memory_order_relaxed)) /* set before the phase */
+        return fmi_error(FM_ECORRUPT, "a worker overwrote the pool's control memory; the pool is "
+                                      "terminated");
     if (phase == FMI_PHASE_TERMINATED)
         return fmi_error(FM_ECANCELLED, "the pool was terminated");
     if (!pool->has_crew)
         return 0;
     uint32_t state = atomic_load(&pool->crew.plan.shm->state);
+    if (fmi_crew_check_state(&pool->crew) != 0)
+        return fmi_error(FM_ECORRUPT, "a worker overwrote the state of the pool's warden");
     if (state == FMI_CREW_BROKEN)
         return fmi_error(FM_EBROKEN, "workers cannot be started: %s",
                          fm_strerror(atomic_load(&pool->crew.plan.shm->why)));

@@ -31,6 +31,15 @@ struct fmi_described { /* a function of a module opened after the pool; lives as
     struct fmi_function_shm *shm;
 };
 
+/*
+ * What the host knows of a job slot, whatever the shared one says. The word is set after the shared one as the slot is taken, before it as the slot is freed: a slot
+ * that others can take looks free in both.
+ */
+struct fmi_slot {
+    alignas(64) _Atomic uint64_t word; /* FREE, FILLING, OPEN; as in the job */
+    struct fmi_plan written;           /* its plan; of whoever has the slot */
+};
+
 struct fmi_kept_block {
     struct fmi_kept_block *next;
     void *block;
@@ -72,16 +81,23 @@ struct fm_pool {
     struct fmi_pool_view view;
     char *block; /* the shared parts, between their guards */
     int *cpus;
-    struct fmi_orders_shm *orders;    /* NULL by fork */
-    void *init_arg;                   /* a copy in the heap, or NULL */
-    struct fmi_modules *modules;      /* NULL: not by fork */
-    struct fmi_plan *written;         /* by slot: what its job has; for whoever fills the slot */
-    _Atomic uint64_t tickets;         /* maps submitted */
-    _Atomic uint64_t last_done_ticks; /* isolated: workers spin for a while after it */
-    _Atomic int n_awaiting;           /* threads that may be asleep until a result is ready */
-    struct fmi_task_queue *_Atomic queue;      /* task_queue.h; NULL: there was no task yet */
+    struct fmi_orders_shm *orders;        /* NULL by fork */
+    void *init_arg;                       /* a copy in the heap, or NULL */
+    struct fmi_modules *modules;          /* NULL: not by fork */
+    struct fmi_slot *slots;               /* by slot: what its job has */
+    _Atomic uint64_t tickets;             /* maps submitted */
+    _Atomic uint64_t last_done_ticks;     /* isolated: workers spin for a while after it */
+    _Atomic int n_awaiting;               /* threads that may be asleep until a result is ready */
+    struct fmi_task_queue *_Atomic queue; /* task_queue.h; NULL: there was no task yet */
     struct fmi_dispatcher *_Atomic dispatcher; /* dispatcher.h; NULL: there was no callback yet */
     _Atomic uint64_t end_ticks;                /* when it was terminated; 0: not yet */
+    _Atomic int is_condemned;                  /* its control memory was overwritten */
+    _Atomic uint64_t told_wanted;              /* what FMI_POOL_WANTED is to be */
+    _Atomic uint64_t told_closing;             /* the same of FMI_POOL_CLOSING */
+    _Atomic int64_t
+        inspect_ns; /* after how long a wait all is inspected (inspect.c); 0: FMI_INSPECT_NS */
+    _Atomic int64_t inspect_at_ns; /* when; 0: nobody waits for long */
+    _Atomic uint32_t n_inspections;
 
     /* under the lock */
     int (*finalizer)(int rank, void *arg); /* of a serial pool, until it has run */
@@ -131,11 +147,26 @@ const fm_pool *fmi_pool_mapping(void);
 /* It maps on this one from now on; returns on which before. */
 const fm_pool *fmi_pool_set_mapping(const fm_pool *pool);
 
-/* Why maps on this pool cannot go on: 0, FM_ECANCELLED terminated, FM_EBROKEN. */
+/* Why maps on this pool cannot go on: 0, FM_ECORRUPT condemned, FM_ECANCELLED terminated, FM_EBROKEN. */
 int fmi_pool_trouble(fm_pool *pool);
 
 /* resize.c: it has n workers from now on, fewer than before. */
 void fmi_pool_shrink(fm_pool *pool, int n);
+/* ---- inspect.c: control memory, by who has waited for long */
+
+enum { FMI_INSPECT_NS = 10000000, FMI_INSPECT_MOST_NS = 1000000000 };
+/* Terminates the pool: what it has in shared memory is not to be trusted. Maps and calls in flight end with FM_ECORRUPT. */
+void fmi_pool_condemn(fm_pool *pool);
+/* Sleeps until something has ended on the pool, or the warden. As fmi_park_alive(); -ETIMEDOUT also after a while, when all was inspected. */
+int fmi_pool_park(fm_pool *pool, uint32_t seen, int64_t spin_ns, int64_t deadline_ns);
+/* Looks whether words that only the host writes are what it wrote, and wakes all who may have missed something. Condemns the pool if not. */
+void fmi_pool_inspect(fm_pool *pool);
+/* The same when it is time, in waits that others cut into short ones. */
+void fmi_pool_inspect_if_due(fm_pool *pool);
+/* 1: `plan` is what `written` is, as far as workers read it. */
+int fmi_plan_is_same(const struct fmi_plan *plan, const struct fmi_plan *written);
+/* Sets what the workers look for, and remembers it. */
+void fmi_pool_tell_wanted(fm_pool *pool, uint64_t n);
 
 /* Frees a heap block with the pool: something may still use it until then. NULL is ignored. */
 void fmi_pool_keep_block(fm_pool *pool, void *block);

@@ -23,7 +23,7 @@
  *
  * LEAVING is for good: a rank that found nothing to claim or steal stores the ticket into `left` of its line, then inside := 0, then the
  * ticket into its tally. Whoever has that rank, the dead one's successor too, does not enter that job again. So a caller that works, when
- * all tallies name its job, knows that all is finished but its own share (await_leaving). With re-entry it would not: rank 1
+ * all tallies name its job, and their counts and its own make up all grains, knows that all is finished (await_leaving). With re-entry it would not: rank 1
  * leaves and dies, its successor steals, rank 2 leaves. (tests/model/range.pml -DCALLER -DREENTER)
  *
  * WHO TAKES PART: ranks 0 .. n_ranks-1 of the plan, which are those wanted when the map began. Others look in, and leave at once: their lines are
@@ -59,6 +59,7 @@
 
 enum { FMI_JOB_FREE = 1, FMI_JOB_FILLING = 2, FMI_JOB_OPEN = 3, FMI_JOB_DONE = 4 };
 enum { FMI_FN_ITEM = 1, FMI_FN_STAR = 2, FMI_FN_CHUNK = 3, FMI_FN_TASK = 4 };
+enum { FMI_PLAN_GUARDS = 0x8000 }; /* in plan.flags, beside those of fm_map_opts: FM_GUARD_INPUTS */
 enum { FMI_WANT_AUTO = 0, FMI_WANT_ALL = UINT32_MAX }; /* plan.want; else a number of grains */
 enum { FMI_SPIN_NS = 50000 }; /* an idle worker spins as long as a wake would cost, then sleeps */
 enum { FMI_MAPPED_JOURNAL = 1 << (FM_MAX_COLUMNS + 1) }; /* in plan.mapped */
@@ -130,7 +131,7 @@ static_assert(offsetof(struct fmi_job_shm, stop) % 64 == 0, "job: layout");
  * How far the chunk in flight is.
  *
  *      0:  ticket                        the job that this speaks of
- *      8:  next                          first item not finished
+ *      8:  next                          first item not finished, times FMI_NEXT_FACTOR
  *     16:  piece                         chunk functions: items tried at a time after a failure; 0: all that is left
  *     24:  attempts                      { count:16, item:24, starts of the process whose death is counted:24 }
  *     32:  calling                       starts of the process that runs functions of this chunk
@@ -145,7 +146,7 @@ static_assert(offsetof(struct fmi_job_shm, stop) % 64 == 0, "job: layout");
  */
 struct fmi_progress_shm {
     alignas(64) _Atomic uint64_t ticket;
-    _Atomic int64_t next;
+    _Atomic uint64_t next;
     _Atomic int64_t piece;
     _Atomic uint64_t attempts;
     _Atomic uint32_t calling;
@@ -160,6 +161,25 @@ struct fmi_progress_shm {
     _Atomic uint64_t n_bytes;
 };
 static_assert(offsetof(struct fmi_progress_shm, n_done) == 64, "progress: layout");
+
+/*
+ * `next` is what a successor passes items over by, and it is no word that it could check. So items are multiplied, which costs the loop over them nothing: a word
+ * of which any bytes were overwritten is an item far away, is taken for none, and the chunk runs from its begin.
+ */
+#define FMI_NEXT_FACTOR  UINT64_C(0x9e3779b97f4a7c15)
+#define FMI_NEXT_INVERSE UINT64_C(0xf1de83e19937733d)
+static_assert(FMI_NEXT_FACTOR * FMI_NEXT_INVERSE == 1, "progress: next");
+
+static inline uint64_t fmi_next_word(int64_t item)
+{
+    return (uint64_t)item * FMI_NEXT_FACTOR;
+}
+
+static inline int64_t fmi_next_item(uint64_t word)
+{
+    return (int64_t)(word * FMI_NEXT_INVERSE);
+}
+
 static_assert(offsetof(struct fmi_progress_shm, n_items) == 88, "progress: layout");
 static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
 
@@ -176,6 +196,7 @@ static_assert(sizeof(struct fmi_progress_shm) == 128, "progress: layout");
  *     16:  end_ticks                       the rank's process, as it       0 stays, or its successor stores 0
  *                                          leaves in order
  *     24:  rest                            the rank's process              alone.h
+ *     32:  n_finished                      the rank's process, before left the caller scans, since left is not stored
  *     64:  n_steals, n_reruns, undone_bytes  the rank's process; for rank 0 any host thread, so by atomic addition
  *     88:  idle                            the rank's process              as above
  *     96:  n_task_items, n_tasks, n_task_bytes   as n_steals
@@ -187,7 +208,8 @@ struct fmi_tally_shm {
     alignas(64) _Atomic uint64_t left; /* ticket of the job that it left last */
     _Atomic uint64_t begin_ticks;
     _Atomic uint64_t end_ticks;
-    _Atomic uint64_t rest; /* alone.h: 1: the task that it has taken waits */
+    _Atomic uint64_t rest;       /* alone.h: 1: the task that it has taken waits */
+    _Atomic uint64_t n_finished; /* grains, of that job */
     alignas(64) _Atomic uint64_t n_steals;
     _Atomic uint64_t n_reruns;
     _Atomic uint64_t undone_bytes;

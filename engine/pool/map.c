@@ -48,8 +48,10 @@ static int leave_to_pool(struct fmi_mapping *m, int rc)
 {
     fmi_pool_keep_block(m->pool, m->arg_block);
     fmi_pool_keep_block(m->pool, m->undo_block);
-    if (m->pool->has_crew) /* the caller may free its arrays when this returns */
+    if (m->pool->has_crew) { /* the caller may free its arrays when this returns */
+        fmi_crew_command(&m->pool->crew, FMI_COMMAND_KILL); /* it is broken, if that is true */
         fmi_crew_await_end(&m->pool->crew, END_TIMEOUT_NS);
+    }
     if (rc != FM_ECORRUPT)
         return rc;
     return fmi_error(rc, "a worker overwrote the pool's control memory; the pool is terminated");
@@ -73,7 +75,7 @@ static int end_job(struct fmi_mapping *m, int rc, struct fmi_report *report)
     if (rc == 0)
         rc = fmi_mapping_collect(m, report);
     if (rc == FM_ECORRUPT) /* nothing that the workers do can be trusted any more */
-        fm_pool_terminate(m->pool);
+        fmi_pool_condemn(m->pool);
     if (rc == FM_ECORRUPT || (rc != 0 && fmi_pool_trouble(m->pool) != 0 &&
                               atomic_load(&m->job->word) != fmi_job_word(m->ticket, FMI_JOB_DONE)))
         return leave_to_pool(m, rc);
@@ -118,6 +120,7 @@ int fmi_mapping_begin(struct fmi_mapping *m, fm_pool *pool, const struct fmi_req
     m->is_cancelled = 0;
     m->is_async = is_async;
     m->journal.array = NULL;
+    m->n_inspections = 0;
     if (m->opts->progress != NULL || m->opts->journal != NULL) {
         m->begin_ns = fmi_now_ns();
         m->report_ns = fmi_deadline_after(fmi_mapping_report_interval(m));

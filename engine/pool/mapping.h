@@ -25,6 +25,7 @@ struct fmi_mapping { /* private to its thread */
     int is_async;                /* no caller has a share */
     int is_limited;              /* the warden looks at time limits for it */
     struct fmi_journal journal;  /* array NULL: none, and the rest is not set */
+    uint32_t n_inspections;      /* of the pool, as it was inspected last */
 };
 
 static inline struct fmi_progress_shm *fmi_mapping_progress(const struct fmi_mapping *m)
@@ -73,8 +74,6 @@ int64_t fmi_mapping_look(struct fmi_mapping *m);
 void fmi_mapping_help(struct fmi_mapping *m);
 /* Items that have not begun do not begin. */
 void fmi_mapping_cancel(struct fmi_mapping *m);
-/* Sleeps until something has ended on the pool, or the warden. As fmi_park_alive(). */
-int fmi_pool_park(fm_pool *pool, uint32_t seen, int64_t spin_ns, int64_t deadline_ns);
 /* [ns] between two reports. */
 int64_t fmi_mapping_report_interval(const struct fmi_mapping *m);
 

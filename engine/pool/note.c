@@ -20,8 +20,8 @@ static void store_note(struct fmi_note_shm *note, const struct fmi_runner *r, co
 {
     atomic_store(&note->item, -1);
     memcpy(note->text, text, strlen(text) + 1);
-    atomic_store(&note->item,
-                 atomic_load_explicit(&r->progress->next, memory_order_relaxed)); /* own */
+    atomic_store(&note->item, fmi_next_item(atomic_load_explicit(&r->progress->next,
+                                                                 memory_order_relaxed))); /* own */
 }
 
 void fm_note(const char *format, ...)

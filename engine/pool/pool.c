@@ -32,6 +32,7 @@ enum {
 
 #define START_TIMEOUT_NS FM_SECONDS(60)
 #define END_TIMEOUT_NS   FM_SECONDS(5)
+#define JOIN_LOOK_NS     FM_SECONDS(1)
 
 /* ---- options -------------------------------------------------------------------------------- */
 
@@ -123,6 +124,16 @@ static int choose_cpus(fm_pool *pool, const fm_pool_opts *o)
 
 /* ---- shared memory -------------------------------------------------------------------------- */
 
+static int make_slots(fm_pool *pool)
+{
+    size_t bytes = FMI_POOL_JOBS * sizeof *pool->slots;
+    pool->slots = aligned_alloc(alignof(struct fmi_slot), bytes);
+    if (pool->slots == NULL)
+        return -ENOMEM;
+    memset(pool->slots, 0, bytes);
+    return 0;
+}
+
 static int make_shared(fm_pool *pool, const fm_pool_opts *o)
 {
     int rc =
@@ -140,9 +151,11 @@ static int make_shared(fm_pool *pool, const fm_pool_opts *o)
     shm->n_ranks = (uint32_t)pool->view.n_ranks;
     fmi_park_init(&shm->work);
     fmi_park_init(&shm->done);
-    atomic_store(FMI_POOL_WANTED(shm), (uint64_t)pool->n_workers);
-    for (int slot = 0; slot < FMI_POOL_JOBS; slot++)
+    fmi_pool_tell_wanted(pool, (uint64_t)pool->n_workers);
+    for (int slot = 0; slot < FMI_POOL_JOBS; slot++) {
+        atomic_store(&pool->slots[slot].word, fmi_job_word(0, FMI_JOB_FREE));
         atomic_store(&shm->jobs[slot].word, fmi_job_word(0, FMI_JOB_FREE));
+    }
     return 0;
 }
 
@@ -225,7 +238,7 @@ static void free_handle(fm_pool *pool)
     fmi_guarded_give(pool->block);
     fmi_modules_free(pool->modules);
     free(pool->cpus);
-    free(pool->written);
+    free(pool->slots);
     atomic_store(&pool->mark, FMI_HANDLE_DEAD);
 }
 
@@ -295,8 +308,8 @@ static int fill_handle(fm_pool *pool, const fm_pool_opts *o)
         pool->view.n_ranks = count_ranks(o, rc);
     if (rc > 0)
         rc = choose_cpus(pool, o);
-    if (rc == 0 && (pool->written = calloc(FMI_POOL_JOBS, sizeof *pool->written)) == NULL)
-        rc = -ENOMEM;
+    if (rc == 0)
+        rc = make_slots(pool);
     if (rc == 0)
         rc = choose_method(pool, o);
     if (rc == 0)
@@ -378,6 +391,22 @@ static int check_outside(const fm_pool *pool)
     return 0;
 }
 
+/* Workers may never hear of the end, as some function has overwritten where they are told. */
+static int join_crew(fm_pool *pool, int64_t deadline_ns)
+{
+    for (;;) {
+        int64_t look_ns = fmi_deadline_after(JOIN_LOOK_NS), now;
+        int is_last = deadline_ns != FMI_NEVER && deadline_ns <= look_ns;
+        now = look_ns - JOIN_LOOK_NS;
+        int rc = fmi_crew_join(&pool->crew, !is_last            ? JOIN_LOOK_NS
+                                            : deadline_ns > now ? deadline_ns - now
+                                                                : 0);
+        if (rc != -ETIMEDOUT || is_last)
+            return rc;
+        fmi_pool_inspect(pool);
+    }
+}
+
 int fm_pool_join(fm_pool *pool, int64_t timeout)
 {
     int rc = fmi_pool_check(pool);
@@ -388,7 +417,7 @@ int fm_pool_join(fm_pool *pool, int64_t timeout)
     if (fmi_pool_phase(pool) == FMI_PHASE_OPEN)
         return fmi_error(-EBUSY, "the pool is open; close or terminate it before it is joined");
     int64_t deadline_ns = fmi_deadline_after(timeout);
-    rc = pool->has_crew ? fmi_crew_join(&pool->crew, timeout) : 0;
+    rc = pool->has_crew ? join_crew(pool, deadline_ns) : 0;
     return rc != 0 ? rc : fmi_dispatcher_drain(pool, deadline_ns);
 }
 

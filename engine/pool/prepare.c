@@ -17,6 +17,10 @@ static int check_policy(const fm_map_opts *o)
         return fmi_error(-EINVAL, "unknown on_error %d", o->on_error);
     if ((o->flags & ~FM_IN_PLACE) != 0)
         return fmi_error(-EINVAL, "unknown flags 0x%x", o->flags & ~FM_IN_PLACE);
+    if ((o->guard & ~FM_GUARD_INPUTS) != 0)
+        return fmi_error(-EINVAL, "unknown guard 0x%x", o->guard & ~FM_GUARD_INPUTS);
+    if (o->guard != 0 && (o->flags & FM_IN_PLACE) != 0)
+        return fmi_error(-EINVAL, "FM_GUARD_INPUTS with FM_IN_PLACE: its input is to be written");
     if (o->on_signal < 0 || o->on_signal > FM_SIGNAL_CANCEL)
         return fmi_error(-EINVAL, "unknown on_signal %d", o->on_signal);
     if (o->retries < 0 || o->retries > MAX_RETRIES)
@@ -218,7 +222,7 @@ static void set_policy(struct fmi_plan *plan, const fm_map_opts *o)
     plan->factor = o->timeout_factor;
     plan->max_failures = o->max_failures;
     plan->retries = (uint16_t)o->retries; /* at most MAX_RETRIES */
-    plan->flags = (uint16_t)o->flags;
+    plan->flags = (uint16_t)(o->flags | (o->guard != 0 ? FMI_PLAN_GUARDS : 0));
     plan->seed = o->seed;
 }
 

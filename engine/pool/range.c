@@ -72,6 +72,8 @@ void fmi_ranges_init(struct fmi_ranges *ranges, int first)
         /* relaxed: the job's word, stored with release, publishes all lines at once */
         atomic_store_explicit(&ranges->lines[i].r, pack_owned(ranges, share), memory_order_relaxed);
         atomic_store_explicit(&ranges->lines[i].f, pack_flight(ranges, 0, 0), memory_order_relaxed);
+        atomic_store_explicit(&ranges->lines[i].before, pack_flight(ranges, 0, 0),
+                              memory_order_relaxed);
         atomic_store_explicit(&ranges->lines[i].s, pack_steal(ranges, (struct steal){0}),
                               memory_order_relaxed);
         atomic_store_explicit(&ranges->lines[i].rest, 0, memory_order_relaxed);
@@ -94,18 +96,54 @@ int fmi_range_has_flight(const struct fmi_ranges *ranges, int rank)
     return unpack_flight(ranges, word, &flight) && flight.lo != flight.hi;
 }
 
-static void set_flight(const struct fmi_ranges *ranges, int rank, uint32_t lo, uint32_t hi)
+static void store_flight(const struct fmi_ranges *ranges, int rank, uint64_t word)
 {
     /* release: pairs with the acquire of F in fmi_ranges_done, after which the items' results are read */
-    atomic_store_explicit(&ranges->lines[rank].f, pack_flight(ranges, lo, hi),
-                          memory_order_release);
+    atomic_store_explicit(&ranges->lines[rank].f, word, memory_order_release);
+}
+
+/* Of one's own; relaxed: this process wrote it, or its dead predecessor. */
+static uint64_t load_flight(const struct fmi_ranges *ranges, int rank)
+{
+    return atomic_load_explicit(&ranges->lines[rank].f, memory_order_relaxed);
+}
+
+/* c1, s4: invariant (5). A chunk that is there already is a dead process's, of a steal that is done again. */
+static void begin_flight(const struct fmi_ranges *ranges, int rank, uint32_t lo, uint32_t hi)
+{
+    struct fmi_span f;
+    uint64_t none = load_flight(ranges, rank);
+    if (unpack_flight(ranges, none, &f) && f.lo == f.hi)
+        atomic_store_explicit(&ranges->lines[rank].before, none, memory_order_relaxed);
+    store_flight(ranges, rank, pack_flight(ranges, lo, hi));
+}
+
+/* The intent is dropped. */
+static void end_flight(const struct fmi_ranges *ranges, int rank)
+{
+    store_flight(ranges, rank,
+                 atomic_load_explicit(&ranges->lines[rank].before, memory_order_relaxed));
 }
 
 void fmi_range_finish(const struct fmi_ranges *ranges, int rank)
 {
+    struct fmi_span f, before;
+    uint64_t none = 0; /* nonsense, if what it is made of is: whoever scans says so */
     FMI_FAULT("range.finish");
-    set_flight(ranges, rank, 0, 0); /* c3 */
+    if (unpack_flight(ranges, load_flight(ranges, rank), &f) &&
+        unpack_flight(ranges,
+                      atomic_load_explicit(&ranges->lines[rank].before, memory_order_relaxed),
+                      &before) &&
+        before.lo == before.hi && f.hi - f.lo <= ranges->n_grains - before.lo)
+        none = pack_flight(ranges, before.lo + (f.hi - f.lo), before.lo + (f.hi - f.lo));
+    store_flight(ranges, rank, none); /* c3 */
     FMI_FAULT("range.finished");
+}
+
+uint32_t fmi_range_count(const struct fmi_ranges *ranges, int rank)
+{
+    struct fmi_span f;
+    return unpack_flight(ranges, load_flight(ranges, rank), &f) && f.lo == f.hi ? f.lo : UINT32_MAX;
 }
 
 int fmi_range_claim(const struct fmi_ranges *ranges, int rank, uint32_t want, struct fmi_span *out)
@@ -120,8 +158,8 @@ int fmi_range_claim(const struct fmi_ranges *ranges, int rank, uint32_t want, st
             return 0;
         uint32_t end = o.hi - o.lo > want ? o.lo + want : o.hi;
         FMI_FAULT("range.intend");
-        set_flight(ranges, rank, o.lo,
-                   end); /* c1: before c2, or a death in between would lose it */
+        begin_flight(ranges, rank, o.lo,
+                     end); /* c1: before c2, or a death in between would lose it */
         FMI_FAULT("range.claim");
         struct owned rest = {end, o.hi, o.thief, o.parity};
         /* c2; release: F is seen by whoever sees this claim; pairs with the acquire of R in fmi_ranges_done */
@@ -132,7 +170,7 @@ int fmi_range_claim(const struct fmi_ranges *ranges, int rank, uint32_t want, st
             return 1;
         }
         FMI_FAULT("range.claim_lost");
-        set_flight(ranges, rank, 0, 0);
+        end_flight(ranges, rank);
     }
 }
 
@@ -167,7 +205,7 @@ static int install(const struct fmi_ranges *ranges, int rank, const struct steal
 {
     _Atomic uint64_t *r = &ranges->lines[rank].r;
     uint32_t end = s->h - s->m > want ? s->m + want : s->h;
-    set_flight(ranges, rank, s->m, end); /* s4; before s5 */
+    begin_flight(ranges, rank, s->m, end); /* s4; before s5 */
     FMI_FAULT("steal.install");
     uint64_t word = atomic_load(r);
     struct owned mine;
@@ -272,6 +310,7 @@ int fmi_ranges_done(const struct fmi_ranges *ranges)
     /* The caller's own c3 comes before its scan: of two who finish at once, one sees both finished. */
     atomic_thread_fence(memory_order_seq_cst);
     uint32_t moves = atomic_load(ranges->moves);
+    uint64_t n_finished = 0;
     struct owned o;
     struct steal s;
     struct fmi_span f;
@@ -291,8 +330,46 @@ int fmi_ranges_done(const struct fmi_ranges *ranges)
             return FM_ECORRUPT;
         if (f.lo < f.hi)
             return 0;
+        n_finished += f.lo;
     }
-    return atomic_load(ranges->moves) == moves;
+    if (atomic_load(ranges->moves) != moves)
+        return 0;
+    return n_finished == ranges->n_grains ? 1 : FM_ECORRUPT; /* (5) */
+}
+
+/* Invariant (6), for the thief that R[v] names: it stands in its S as long as it stands there. */
+static int has_lost_thief(const struct fmi_ranges *ranges, int v)
+{
+    struct owned o;
+    struct steal s;
+    uint64_t r = atomic_load(&ranges->lines[v].r);
+    if (!unpack_owned(ranges, r, &o) || o.thief == 0)
+        return 0;
+    int is_named = unpack_steal(ranges, atomic_load(&ranges->lines[o.thief - 1].s), &s) &&
+                   s.victim == (uint32_t)v + 1;
+    return !is_named && atomic_load(&ranges->lines[v].r) == r;
+}
+
+/* The same, for a rank that is not coming back. */
+static int has_left_something(const struct fmi_ranges *ranges, int rank, uint64_t ticket)
+{
+    struct fmi_range_shm *line = &ranges->lines[rank];
+    struct owned o;
+    struct steal s;
+    struct fmi_span f;
+    if (atomic_load(&line->left) != ticket)
+        return 0;
+    return !unpack_owned(ranges, atomic_load(&line->r), &o) || o.lo != o.hi ||
+           !unpack_steal(ranges, atomic_load(&line->s), &s) || s.victim != 0 ||
+           !unpack_flight(ranges, atomic_load(&line->f), &f) || f.lo != f.hi;
+}
+
+int fmi_ranges_check(const struct fmi_ranges *ranges, uint64_t ticket)
+{
+    for (int rank = 0; rank < ranges->n; rank++)
+        if (has_lost_thief(ranges, rank) || has_left_something(ranges, rank, ticket))
+            return FM_ECORRUPT;
+    return 0;
 }
 
 /* The upper half of the table in range.h: what to do with S. 1: a steal was completed, *out is its chunk. */
@@ -337,6 +414,6 @@ int fmi_range_resume(const struct fmi_ranges *ranges, int rank, struct fmi_span 
         return 1;
     }
     FMI_FAULT("range.drop_intent");
-    set_flight(ranges, rank, 0, 0); /* c1 without c2 */
+    end_flight(ranges, rank); /* c1 without c2 */
     return 0;
 }

@@ -8,7 +8,7 @@
  * A job's items are counted in grains. Each rank owns one line of three words:
  *
  *   R  { lo:22, hi:22, thief:10, parity:1, epoch:9 }   grains [lo, hi) are unclaimed; a thief is taking some away
- *   F  { lo:22, hi:22, epoch:9 }                       the chunk in flight; none when lo == hi
+ *   F  { lo:22, hi:22, epoch:9 }                       the chunk in flight; none when lo == hi, which is then how many grains this rank has finished
  *   S  { victim:10, m:22, h:22, parity:1, epoch:9 }    the steal in progress; none when victim == 0
  *   (thief and victim are rank + 1; 0 is nobody)
  *
@@ -34,11 +34,15 @@
  *   (2) Each grain not finished is in exactly one R, in one claimed F, or in [m, h) of one committed S.
  *   (3) R[v].thief == t implies S[t].victim == v. s5 leaves the thief in the own R as it is: its steal may be under way.
  *   (4) A word whose epoch is not the job's is nonsense: FM_ECORRUPT, never an access.
+ *   (5) While F is a chunk, `before` has what F was as none. So c3 counts by the one store that it is, whoever dies, and when all is done the counts add
+ *       up to all grains: if some were lost or done twice, since a word was overwritten by one that makes sense, the scan says FM_ECORRUPT.
+ *   (6) R[v].thief == t, and no S[t] with that victim, is nonsense; so is a chunk, a steal or an unclaimed grain of a rank that has left the job.
  *
  * Epochs run 1 .. 511 and go round; a line is given to another job only when no worker is inside the old one
  * (job.h), so they tell overwritten words from true ones, and nothing more.
  *
- * Checked by tests/model/range.pml with deaths at every step; this file is that model, with c grains a chunk.
+ * Checked by tests/model/range.pml with deaths at every step; this file is that model, with c grains a chunk. The counts are not in it: nothing depends on
+ * them but the answer to "done?".
  * The functions work between threads as between processes: they only see the words they are given.
  *
  * Layout of a line, in bytes        who writes
@@ -46,6 +50,7 @@
  *      8:  | F |                    owner
  *     16:  | S |                    owner
  *     24:  | inside | left | rest | owner; the protocols of job.h and alone.h. Here, because whoever enters needs the line anyway
+ *     48:  | before |               owner, before F
  *     64:  end
  */
 
@@ -64,7 +69,8 @@ struct fmi_range_shm {
     _Atomic uint64_t s;
     _Atomic uint64_t inside; /* job.h, as the next */
     _Atomic uint64_t left;
-    _Atomic uint64_t rest; /* alone.h: 1: the claimed chunk waits */
+    _Atomic uint64_t rest;   /* alone.h: 1: the claimed chunk waits */
+    _Atomic uint64_t before; /* as F, none */
 };
 static_assert(sizeof(struct fmi_range_shm) == 64, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, f) == 8, "range: layout");
@@ -72,6 +78,7 @@ static_assert(offsetof(struct fmi_range_shm, s) == 16, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, inside) == 24, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, left) == 32, "range: layout");
 static_assert(offsetof(struct fmi_range_shm, rest) == 40, "range: layout");
+static_assert(offsetof(struct fmi_range_shm, before) == 48, "range: layout");
 
 /* A job's ranges as one process sees them; everything but the words is private. */
 struct fmi_ranges {
@@ -101,11 +108,16 @@ int fmi_range_steal(const struct fmi_ranges *ranges, int rank, uint32_t want, st
 /* c3: the claimed chunk is finished. */
 void fmi_range_finish(const struct fmi_ranges *ranges, int rank);
 
+/* The grains that `rank` has finished, while it has no chunk in flight; UINT32_MAX: it has, or that is nonsense. */
+uint32_t fmi_range_count(const struct fmi_ranges *ranges, int rank);
+
 /* 1: every grain is finished; 0: not all, or one cannot tell now; FM_ECORRUPT. */
 int fmi_ranges_done(const struct fmi_ranges *ranges);
 
 /* 1 if `rank` has a chunk in flight: one whose claim came before, by the order of all that is seq_cst, is seen. */
 int fmi_range_has_flight(const struct fmi_ranges *ranges, int rank);
+/* For who has waited long: FM_ECORRUPT: as the words are, invariant (6), nobody would ever finish. `ticket` is the job's, for `left`. Else 0. */
+int fmi_ranges_check(const struct fmi_ranges *ranges, uint64_t ticket);
 
 /* For the successor of a dead process: 1 and its claimed chunk, 0 it had none, FM_ECORRUPT. */
 int fmi_range_resume(const struct fmi_ranges *ranges, int rank, struct fmi_span *out);

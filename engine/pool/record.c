@@ -12,15 +12,22 @@
 
 static_assert(sizeof(struct fmi_record_block_shm) <= 8192, "record: fits a block of 8 KiB");
 
+static int is_block(const struct fmi_record_block_shm *block)
+{
+    return block != NULL && fmi_heap_is_block(block, sizeof *block) &&
+           block->mark == FMI_RECORDS_MARK;
+}
+
 void fmi_record_append(struct fmi_progress_shm *progress, const fm_failure *failure)
 {
     /* relaxed: this process, or its dead predecessor, wrote it */
     struct fmi_record_block_shm *block =
         atomic_load_explicit(&progress->records, memory_order_relaxed);
-    if (block != NULL && !fmi_heap_is_block(block, sizeof *block))
+    if (!is_block(block))
         block = NULL; /* overwritten by some function: what it held is lost, the worker is not */
-    if (block == NULL ||
-        atomic_load_explicit(&block->n, memory_order_relaxed) >= FMI_RECORDS_PER_BLOCK) {
+    uint32_t n = block == NULL ? FMI_RECORDS_PER_BLOCK
+                               : atomic_load_explicit(&block->n, memory_order_relaxed);
+    if (n >= FMI_RECORDS_PER_BLOCK) {
         void *fresh;
         if (fmi_heap_alloc(&fresh, sizeof *block, FMI_HEAP_ZERO) != 0) {
             atomic_fetch_add_explicit(&progress->n_lost, 1, memory_order_relaxed);
@@ -28,11 +35,12 @@ void fmi_record_append(struct fmi_progress_shm *progress, const fm_failure *fail
         }
         ((struct fmi_record_block_shm *)fresh)->older = block;
         block = fresh;
+        block->mark = FMI_RECORDS_MARK;
+        n = 0;
         FMI_FAULT("record.link");
         atomic_store_explicit(&progress->records, block,
                               memory_order_release); /* pairs with collect_list */
     }
-    uint32_t n = atomic_load_explicit(&block->n, memory_order_relaxed);
     block->list[n] = *failure;
     FMI_FAULT("record.append");
     atomic_store_explicit(&block->n, n + 1, memory_order_release); /* pairs with collect_list */
@@ -58,7 +66,7 @@ static int collect_list(struct fmi_report *out, struct fmi_progress_shm *progres
         atomic_load_explicit(&progress->records, memory_order_acquire);
     int rc = 0;
     for (uint64_t n_blocks = 0; block != NULL && rc == 0; n_blocks++) {
-        if (n_blocks > UINT32_MAX || !fmi_heap_is_block(block, sizeof *block))
+        if (n_blocks > UINT32_MAX || !is_block(block))
             return FM_ECORRUPT;
         uint32_t n = atomic_load_explicit(&block->n, memory_order_acquire);
         if (n > FMI_RECORDS_PER_BLOCK)
@@ -84,6 +92,20 @@ int fmi_report_collect(struct fmi_report *out, struct fmi_progress_shm *progress
         atomic_store(&progress[rank].records, NULL);
     }
     return rc;
+}
+
+static int is_possible(const fm_failure *f, int64_t begin, int64_t n_items)
+{
+    return f->item >= begin && f->item - begin < n_items && f->state > FM_ITEM_DONE &&
+           f->state < FM_ITEM_CANCELLED && f->attempt > 0;
+}
+
+int fmi_report_check(const struct fmi_report *report, int64_t begin, int64_t n_items)
+{
+    for (int64_t i = 0; i < report->n; i++)
+        if (!is_possible(&report->list[i], begin, n_items))
+            return FM_ECORRUPT;
+    return 0;
 }
 
 int fmi_report_drop(struct fmi_report *scratch, struct fmi_progress_shm *progress, int n_ranks)

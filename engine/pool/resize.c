@@ -31,13 +31,13 @@ static int check_number(const fm_pool *pool, int n)
 /* Those that are too many sleep, and look when they wake. */
 static void tell_workers(fm_pool *pool, int n)
 {
-    atomic_store(FMI_POOL_WANTED(pool->view.shm), (uint64_t)n);
+    fmi_pool_tell_wanted(pool, (uint64_t)n);
     fmi_park_wake(&pool->view.shm->work);
 }
 
 static int grow(fm_pool *pool, int n, int before)
 {
-    atomic_store(FMI_POOL_WANTED(pool->view.shm), (uint64_t)n);
+    fmi_pool_tell_wanted(pool, (uint64_t)n);
     int rc = fmi_crew_grow(&pool->crew, n, pool->start_timeout);
     if (rc == 0)
         atomic_store(&pool->n_workers, n);

@@ -97,8 +97,12 @@ int fmi_result_is_over(struct fm_result *r)
 {
     if (stage_of(r) >= FMI_RESULT_SETTLED)
         return 1;
-    if (r->slot != NULL)
-        return fmi_task_is_over(r->slot->task) || fmi_pool_trouble(r->pool) != 0;
+    if (r->slot != NULL) {
+        if (fmi_task_is_over(r->slot->task))
+            return 1;
+        fmi_task_inspect(r->pool, r->slot);
+        return fmi_pool_trouble(r->pool) != 0;
+    }
     if (!fmi_result_hold(r))
         return 1;
     int rc = fmi_mapping_is_done(&r->map->mapping);
@@ -106,7 +110,7 @@ int fmi_result_is_over(struct fm_result *r)
     return rc != 0 || fmi_pool_trouble(r->pool) != 0;
 }
 
-/* The result of a task that ended well, where its caller looks for it. */
+/* The result of a task that ended well, where its caller looks for it. FM_ECORRUPT into the code if it was overwritten in the record. */
 static void deliver(struct fm_result *r)
 {
     const char *from = r->elsewhere != NULL ? r->elsewhere : r->slot->task->result;
@@ -119,6 +123,9 @@ static void deliver(struct fm_result *r)
     void *to = r->copy_to != NULL ? r->copy_to : r->small;
     memcpy(to, from, r->result_bytes);
     r->data = to;
+    if (r->elsewhere == NULL &&
+        fmi_task_result_sum(to, r->result_bytes) != r->slot->task->result_sum)
+        r->code = FM_ECORRUPT;
 }
 
 /* A task that is not over never will be: its record and block stay with the pool, as a worker may still be dying in it. */
@@ -130,8 +137,12 @@ static void settle_task(struct fm_result *r)
         r->slot->owner = NULL;
         fmi_pool_keep_block(pool, r->more);
         r->more = NULL;
-        if (pool->has_crew) /* the caller may free what its function writes to */
+        if (r->code == FM_ECORRUPT)
+            fmi_pool_condemn(pool);
+        if (pool->has_crew) { /* the caller may free what its function writes to */
+            fmi_crew_command(&pool->crew, FMI_COMMAND_KILL); /* it is broken, if that is true */
             fmi_crew_await_end(&pool->crew, END_TIMEOUT_NS);
+        }
         return;
     }
     r->code = fmi_task_code(r->slot);
@@ -140,10 +151,10 @@ static void settle_task(struct fm_result *r)
         r->code = rc;
     if (r->is_called_off && r->code != 0 && r->code != FM_ECORRUPT)
         r->code = FM_ECANCELLED;
-    if (r->code == FM_ECORRUPT)
-        fm_pool_terminate(pool); /* nothing that the workers do can be trusted any more */
     if (r->code == 0)
         deliver(r);
+    if (r->code == FM_ECORRUPT)
+        fmi_pool_condemn(pool); /* nothing that the workers do can be trusted any more */
     fmi_task_put(pool, r->slot);
 }
 
@@ -326,6 +337,8 @@ static int await_held(struct fm_result *r, int64_t timeout, int may_help)
     if (timeout == FM_NOWAIT) {
         if (fmi_result_is_over(r) && !fmi_result_has_callback(r))
             fmi_result_settle(r);
+        else
+            fmi_pool_inspect_if_due(r->pool); /* by who asks again and again */
         return is_ready(r) ? 0 : -ETIMEDOUT;
     }
     int is_attending = attend(r);

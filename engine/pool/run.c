@@ -215,13 +215,15 @@ static void finish_chunk(struct fmi_runner *r, int64_t begin, int64_t item, int6
     struct fmi_progress_shm *p = r->progress;
     mark_status(r, begin, item, FM_ITEM_DONE);
     mark_status(r, item, end, FM_ITEM_CANCELLED);
-    int64_t n_done = atomic_load_explicit(&p->n_done, memory_order_relaxed); /* own */
-    atomic_store_explicit(&p->n_done, n_done + item - begin, memory_order_relaxed);
+    uint64_t n_done = (uint64_t)atomic_load_explicit(&p->n_done, memory_order_relaxed); /* own */
+    atomic_store_explicit(&p->n_done, (int64_t)(n_done + (uint64_t)(item - begin)),
+                          memory_order_relaxed);
     if (item > begin)
         count_chunk(r, (uint64_t)(item - begin));
     if (r->journal != NULL)
         end_cell(r, begin, item, end);
-    atomic_store_explicit(&p->next, end, memory_order_relaxed); /* before F, which is released */
+    atomic_store_explicit(&p->next, fmi_next_word(end),
+                          memory_order_relaxed); /* before F, which is released */
     if (atomic_load_explicit(&p->piece, memory_order_relaxed) != 0)
         atomic_store_explicit(&p->piece, 0, memory_order_relaxed);
     if (r->plan->undo != NULL)
@@ -264,7 +266,7 @@ static int64_t call_items(struct fmi_runner *r, int64_t begin, int64_t item, int
     uint32_t cell = (uint32_t)(begin / r->plan->grain);
     int64_t stretch_end;
     while ((item = fmi_journal_next(r->journal, cell, item, end, &stretch_end)) < end) {
-        atomic_store_explicit(&r->progress->next, item, memory_order_release);
+        atomic_store_explicit(&r->progress->next, fmi_next_word(item), memory_order_release);
         item = fmi_runner_call(r, begin, item, stretch_end);
         if (item < stretch_end)
             break; /* the map was stopped */
@@ -331,7 +333,7 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
     uint64_t start = is_timed ? fmi_ticks() : 0;
     if (is_timed)
         atomic_store_explicit(&p->begin_ticks, start, memory_order_relaxed); /* for records */
-    atomic_store_explicit(&p->next, begin, memory_order_relaxed);
+    atomic_store_explicit(&p->next, fmi_next_word(begin), memory_order_relaxed);
     begin_calling(r); /* before the rows are saved: a crash in that is to have an end, too */
     if (r->plan->undo != NULL)
         fmi_undo_save(r, begin, end);
@@ -345,7 +347,7 @@ static void run_fresh_chunk(struct fmi_runner *r, const struct fmi_span *span)
 static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
 {
     int64_t begin = first_item(r, span->lo), end = end_item(r, span->hi);
-    int64_t next = atomic_load(&r->progress->next);
+    int64_t next = fmi_next_item(atomic_load(&r->progress->next));
     if (is_ended_cell(r, span)) {
         fmi_alone_end(r->view, r->rank); /* the turn of the dead */
         skip_cell(r, begin, end);
@@ -359,7 +361,7 @@ static void run_lost_chunk(struct fmi_runner *r, const struct fmi_span *span)
     /* The predecessor may have died before it had saved the rows: then they are as they were, and are saved now. */
     if (r->plan->undo != NULL && atomic_load(&r->progress->undo_of) != begin)
         fmi_undo_save(r, begin, end);
-    atomic_store(&r->progress->next, next);
+    atomic_store(&r->progress->next, fmi_next_word(next));
     if (r->is_lone && next < end)
         fmi_alone_begin(r->view, r->rank, r->starts, &r->ranges.lines[r->rank].rest, attempt_ns(r));
     else
@@ -384,7 +386,7 @@ static void enter_progress(struct fmi_runner *r, uint64_t ticket)
     struct fmi_progress_shm *p = r->progress;
     if (atomic_load_explicit(&p->ticket, memory_order_acquire) == ticket)
         return;
-    atomic_store_explicit(&p->next, -1, memory_order_relaxed);
+    atomic_store_explicit(&p->next, fmi_next_word(-1), memory_order_relaxed);
     atomic_store_explicit(&p->piece, 0, memory_order_relaxed);
     atomic_store_explicit(&p->attempts, 0, memory_order_relaxed);
     atomic_store_explicit(&p->calling, 0, memory_order_relaxed);
@@ -408,7 +410,7 @@ static int is_all_finished(struct fmi_runner_caller *caller)
     return before_steal(caller->arg);
 }
 
-/* 1: a chunk was claimed or stolen; 0: none is left; ALL_FINISHED: nor will there be. */
+/* 1: a chunk was claimed or stolen; 0: none is left; ALL_FINISHED: nor will there be; FM_ECORRUPT. */
 static int get_chunk(struct fmi_runner *r, struct fmi_span *span)
 {
     uint32_t want = is_stopped_at(r, 0) ? FMI_RANGE_MAX_GRAINS : next_want(r);

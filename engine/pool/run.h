@@ -15,7 +15,7 @@
 struct fmi_journal_shm;
 
 struct fmi_runner_caller { /* what a caller that works does besides */
-    /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished. */
+    /* Called once, when the own range is empty, before anything is stolen; NULL: not. 1: all is finished; FM_ECORRUPT. */
     int (*before_steal)(void *arg);
     void (*between)(void *arg); /* between chunks, for the progress report; NULL: nothing */
     void *arg;

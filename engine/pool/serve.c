@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "filemap.h"
 #include "job.h"
+#include "readonly.h"
 #include "recycle.h"
 #include "run.h"
 
@@ -57,10 +58,14 @@ static struct fmi_range_shm *own_line(const struct server *s, int slot)
 
 static int run_share(struct fmi_runner *runner, int resume)
 {
+    struct fmi_readonly guard = {.n = 0};
     int rc = fmi_runner_init(runner);
+    if (rc == 0)
+        rc = fmi_readonly_begin(&guard, runner->plan);
     if (rc < 0)
         fmi_job_fail(runner->job, rc); /* and help to clear the job away */
     rc = fmi_runner_run(runner, resume);
+    fmi_readonly_end(&guard);
     if (rc < 0)
         fmi_job_fail(runner->job, rc);
     return rc;
@@ -78,6 +83,9 @@ static int take_part(struct server *s, struct fmi_runner *runner, int slot, uint
         fmi_job_finish(s->view, slot, ticket);
     s->host_cpu = runner->plan->host_cpu;
     s->left[slot] = ticket;
+    atomic_store_explicit(&s->view->tallies[s->rank].n_finished,
+                          fmi_range_count(&runner->ranges, s->rank % runner->ranges.n),
+                          memory_order_relaxed); /* before `left` of the tally, which is released */
     /* release: the last c3 first; pairs with remember_left of a successor */
     atomic_store_explicit(&own_line(s, slot)->left, ticket, memory_order_release);
     return 0;

@@ -37,7 +37,9 @@ static int is_deserted(const fm_pool *pool, int slot)
 static int try_take(struct fmi_mapping *m, int slot)
 {
     _Atomic uint64_t *word = &m->pool->view.shm->jobs[slot].word;
-    uint64_t free = atomic_load_explicit(word, memory_order_relaxed); /* the exchange decides */
+    struct fmi_slot *own = &m->pool->slots[slot]; /* the shared word may be overwritten */
+    /* acquire: pairs with fmi_mapping_free_slot; the exchange decides */
+    uint64_t free = atomic_load_explicit(&own->word, memory_order_acquire);
     if (fmi_job_state(free) != FMI_JOB_FREE || !is_deserted(m->pool, slot)) /* not yet binding */
         return 0;
     uint64_t ticket = atomic_fetch_add(&m->pool->tickets, 1) + 1;
@@ -48,6 +50,7 @@ static int try_take(struct fmi_mapping *m, int slot)
         atomic_store(word, free);
         return 0;
     }
+    atomic_store_explicit(&own->word, fmi_job_word(ticket, FMI_JOB_FILLING), memory_order_relaxed);
     m->slot = slot;
     m->ticket = ticket;
     m->job = &m->pool->view.shm->jobs[slot];
@@ -86,7 +89,7 @@ int fmi_mapping_take_slot(struct fmi_mapping *m)
             break;
         rc = fmi_pool_trouble(m->pool);
         if (rc == 0)
-            fmi_park(done, seen, 0, fmi_deadline_after(SLOT_LOOK_NS));
+            (void)fmi_pool_park(m->pool, seen, 0, fmi_deadline_after(SLOT_LOOK_NS));
     } while (rc == 0);
     atomic_fetch_sub(&m->pool->n_waiting, 1);
     return rc;
@@ -95,6 +98,8 @@ int fmi_mapping_take_slot(struct fmi_mapping *m)
 void fmi_mapping_free_slot(struct fmi_mapping *m)
 {
     struct fmi_pool_shm *shm = m->pool->view.shm;
+    atomic_store_explicit(&m->pool->slots[m->slot].word, fmi_job_word(m->ticket, FMI_JOB_FREE),
+                          memory_order_release); /* pairs with try_take */
     /* release: what was collected is no longer needed; pairs with the exchange in try_take */
     atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_FREE),
                           memory_order_release);
@@ -153,11 +158,9 @@ static void clear_status(const struct fmi_mapping *m)
  */
 static void write_plan(struct fmi_mapping *m)
 {
-    struct fmi_plan *written = &m->pool->written[m->slot];
+    struct fmi_plan *written = &m->pool->slots[m->slot].written;
     size_t used = offsetof(struct fmi_plan, in) + sizeof m->plan.in[0] * m->plan.n_in;
-    if (memcmp(written, &m->plan, used) == 0 && written->status == m->plan.status &&
-        written->status_stride == m->plan.status_stride && written->undo == m->plan.undo &&
-        written->seed == m->plan.seed && written->journal == m->plan.journal)
+    if (fmi_plan_is_same(&m->plan, written))
         return;
     memcpy(written, &m->plan, used);
     written->status = m->plan.status;
@@ -208,6 +211,8 @@ int fmi_mapping_fill(struct fmi_mapping *m, fmi_any_fn *fn)
 void fmi_mapping_publish(struct fmi_mapping *m)
 {
     struct fmi_pool_shm *shm = m->pool->view.shm;
+    atomic_store_explicit(&m->pool->slots[m->slot].word, fmi_job_word(m->ticket, FMI_JOB_OPEN),
+                          memory_order_relaxed);
     atomic_store_explicit(&m->job->word, fmi_job_word(m->ticket, FMI_JOB_OPEN),
                           memory_order_release); /* pairs with find_job and visit */
     uint64_t used =

@@ -125,8 +125,10 @@ static int call_function(struct performance *x)
         memset(result, 0, bytes);
     int code = ((fm_task_fn *)x->fn)(arg, result);
     FMI_FAULT("task.called");
-    if (code == 0 && result == small)
+    if (code == 0 && result == small) {
         memcpy(task->result, small, bytes);
+        task->result_sum = fmi_task_result_sum(small, bytes);
+    }
     return code;
 }
 
@@ -153,7 +155,8 @@ static int call_once(struct performance *x, uint32_t k)
 {
     int is_limited = x->limit_ns > 0 && x->by->worker != NULL;
     x->runner.item = item_number(x, k);
-    atomic_store_explicit(&x->progress.next, x->runner.item, memory_order_relaxed); /* private */
+    atomic_store_explicit(&x->progress.next, fmi_next_word(x->runner.item),
+                          memory_order_relaxed); /* private */
     if (is_limited)
         fmi_call_begin(x->by->worker, x->limit_ns);
     int code =

@@ -44,12 +44,14 @@
  *      8:  fn, more                       host, while FREE; more: an fmi_more_shm in the heap, or 0
  *     24:  arg_bytes, result_bytes, kind  host, while FREE
  *     32:  arg[96]                        host, while FREE
- *    128:  outcome, error, calling, attempts, next, failures     who has the rank; constant once ENDED
+ *    128:  outcome, error, calling, attempts, next, result_sum, failures     who has the rank; constant once ENDED
  *    160:  result[96]                     who has the rank
  *    256:  end
  */
 
 #include "job.h"
+
+#include <string.h>
 
 enum {
     FMI_TASK_FREE = 1,
@@ -99,7 +101,8 @@ struct fmi_task_shm {
     _Atomic uint32_t calling;  /* starts of the process that runs the function */
     _Atomic uint32_t attempts; /* failed ones of the item `next` */
     _Atomic uint32_t next;     /* first item that has not ended */
-    uint32_t pad2;
+    uint32_t
+        result_sum; /* of what the function left in `result`: what was written there since is not its result */
     struct fmi_task_failure_shm *_Atomic failures;
     char result[FMI_TASK_INLINE_BYTES];
 };
@@ -165,6 +168,25 @@ static inline int fmi_task_rank(uint64_t word)
 static inline uint64_t fmi_task_word(int rank, unsigned flags, unsigned state)
 {
     return (uint64_t)rank << 16 | (uint64_t)flags << 8 | state;
+}
+
+/* A sum of words with odd weights: one that was overwritten changes it, whatever it is now. */
+static inline uint64_t fmi_task_sum(const char *bytes, size_t n_bytes)
+{
+    uint64_t sum = n_bytes, weight = FMI_NEXT_FACTOR;
+    for (size_t i = 0; i < n_bytes; i += sizeof sum) {
+        uint64_t word = 0;
+        memcpy(&word, bytes + i, n_bytes - i < sizeof word ? n_bytes - i : sizeof word);
+        sum += word * weight;
+        weight += 2 * FMI_NEXT_INVERSE;
+    }
+    return sum;
+}
+
+static inline uint32_t fmi_task_result_sum(const char *result, size_t n_bytes)
+{
+    uint64_t sum = fmi_task_sum(result, n_bytes);
+    return (uint32_t)(sum ^ sum >> 32);
 }
 
 static inline int fmi_task_is_over(const struct fmi_task_shm *task)

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SEGMENT = 256, LAST_SEGMENT = 16384, LOOK_NS = 10000000 };
+enum { FIRST_SEGMENT = 256, LAST_SEGMENT = 16384, LOOK_NS = 10000000, MOST_DOUBTS = 3 };
 
 struct
     segment { /* records and their slots; segments grow, so that few tasks cost little and many few calls */
@@ -172,7 +172,7 @@ static int await_room(fm_pool *pool, struct fmi_task_queue *queue)
     uint64_t n_waiting =
         atomic_load(FMI_POOL_TAIL(pool->view.shm)) - atomic_load(&queue->shm->head);
     if (n_waiting >= FMI_TASK_RING)
-        fmi_park(done, seen, 0, fmi_deadline_after(LOOK_NS));
+        (void)fmi_pool_park(pool, seen, 0, fmi_deadline_after(LOOK_NS));
     return 0;
 }
 
@@ -225,11 +225,28 @@ struct fm_result *fmi_task_forgotten(fm_pool *pool)
     return first == NULL ? NULL : first->owner;
 }
 
+/* Function, sizes and argument, and what lies in `more` but for what workers write there. */
+static uint64_t sum_orders(const struct fmi_task_slot *slot, size_t arg_bytes)
+{
+    const struct fmi_task_shm *task = slot->task;
+    const char *begin = (const char *)&task->fn;
+    uint64_t sum = fmi_task_sum(begin, (size_t)(task->arg - begin) + arg_bytes);
+    if (slot->shared_more != NULL)
+        sum += 3 * fmi_task_sum((const char *)slot->shared_more,
+                                offsetof(struct fmi_more_shm, busy_ticks));
+    return sum;
+}
+
 void fmi_task_submit(fm_pool *pool, struct fmi_task_slot *slot, int is_forgotten)
 {
     struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_relaxed);
     struct fmi_task_shm *_Atomic *ring = fmi_tasks_ring(queue->shm, pool->view.n_ranks);
     slot->position = queue->tail;
+    slot->shared_more = slot->task->more;
+    slot->arg_bytes =
+        (slot->task->kind & FMI_TASK_ARG_AS_IS) ? sizeof(void *) : slot->task->arg_bytes;
+    slot->orders = sum_orders(slot, slot->arg_bytes);
+    atomic_store_explicit(&slot->n_doubts, 0, memory_order_relaxed);
     /* release: pairs with t2 */
     atomic_store_explicit(&slot->task->word, fmi_task_word(0, 0, FMI_TASK_QUEUED),
                           memory_order_release);
@@ -283,10 +300,12 @@ int fmi_task_code(const struct fmi_task_slot *slot)
     int outcome = (int)atomic_load_explicit(&task->outcome, memory_order_relaxed);
     if (state == FMI_TASK_DROPPED)
         return FM_ECANCELLED;
-    if (state != FMI_TASK_ENDED || error > 0)
+    if (state != FMI_TASK_ENDED)
         return FM_ECORRUPT;
-    if (error < 0)
-        return error;
+    if (sum_orders(slot, slot->arg_bytes) != slot->orders)
+        return FM_ECORRUPT;
+    if (error != 0)
+        return fmi_code_of_error(error);
     return outcome == FM_ITEM_DONE        ? 0
            : outcome == FM_ITEM_CANCELLED ? FM_ECANCELLED
                                           : fmi_code_of_state(outcome);
@@ -359,6 +378,69 @@ void fmi_task_put(fm_pool *pool, struct fmi_task_slot *slot)
     while (!atomic_compare_exchange_weak_explicit(to, &slot->next, slot, memory_order_release,
                                                   memory_order_relaxed))
         ;
+}
+
+/* ---- inspection --------------------------------------------------------------------------------- */
+
+int fmi_task_queue_is_whole(fm_pool *pool)
+{
+    struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_acquire);
+    uintptr_t address = atomic_load(FMI_POOL_TASKS(pool->view.shm));
+    if (queue == NULL)
+        return address == 0 && atomic_load(FMI_POOL_TAIL(pool->view.shm)) == 0;
+    pthread_mutex_lock(&queue->lock);
+    uint64_t n = queue->tail - atomic_load(&queue->shm->head);
+    int is_whole = address == (uintptr_t)queue->shm && n <= FMI_TASK_RING &&
+                   atomic_load(FMI_POOL_TAIL(pool->view.shm)) == queue->tail;
+    pthread_mutex_unlock(&queue->lock);
+    return is_whole;
+}
+
+static int is_in_a_hand(const struct fmi_pool_view *view, const struct fmi_tasks_shm *tasks,
+                        const struct fmi_task_shm *task)
+{
+    for (int rank = 0; rank < view->n_ranks; rank++)
+        for (int i = 0; i < FMI_TASK_HAND; i++)
+            if (atomic_load(&tasks->hands[rank].hand[i]) == task)
+                return 1;
+    return 0;
+}
+
+/* Invariants (1) and (2) of task.h; they may be broken for a moment, by who is between two of its steps. */
+static int is_in_place(const fm_pool *pool, const struct fmi_task_slot *slot)
+{
+    const struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_acquire);
+    uint64_t word = atomic_load(&slot->task->word);
+    int rank = fmi_task_rank(word);
+    if (word >> 32 != 0 || rank >= pool->view.n_ranks ||
+        (fmi_task_flags(word) & ~(unsigned)(FMI_TASK_WANTED | FMI_TASK_UNWANTED)) != 0)
+        return 0;
+    switch (fmi_task_state(word)) {
+    case FMI_TASK_QUEUED:
+        return slot->position >= atomic_load(&queue->shm->head) ||
+               is_in_a_hand(&pool->view, queue->shm, slot->task);
+    case FMI_TASK_TAKEN:
+        return (rank == 0 && !pool->view.is_isolated) ||
+               atomic_load(&queue->shm->hands[rank].running) == slot->task;
+    case FMI_TASK_ENDED:
+    case FMI_TASK_DROPPED:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+void fmi_task_inspect(fm_pool *pool, struct fmi_task_slot *slot)
+{
+    /* relaxed, all: whoever comes looks */
+    uint32_t n = atomic_load_explicit(&pool->n_inspections, memory_order_relaxed);
+    if (atomic_load_explicit(&slot->n_inspections, memory_order_relaxed) == n)
+        return;
+    atomic_store_explicit(&slot->n_inspections, n, memory_order_relaxed);
+    if (is_in_place(pool, slot))
+        atomic_store_explicit(&slot->n_doubts, 0, memory_order_relaxed);
+    else if (atomic_fetch_add_explicit(&slot->n_doubts, 1, memory_order_relaxed) + 1 >= MOST_DOUBTS)
+        fmi_pool_condemn(pool);
 }
 
 /* ---- end ---------------------------------------------------------------------------------------- */

@@ -17,7 +17,12 @@ struct fmi_task_slot {
     struct fm_result *owner;    /* who is told when the pool ends; NULL: nobody */
     struct fmi_more_shm *more;  /* the block of the task, or NULL; its user frees it */
     uint64_t position;          /* in the ring */
-    int is_limited;             /* fmi_pool_limit_begin() was called for it */
+    uint64_t orders;            /* a sum of what the record has of the host, and the block: */
+    const struct fmi_more_shm *shared_more; /* or NULL */
+    size_t arg_bytes;                       /* of the record */
+    int is_limited;                         /* fmi_pool_limit_begin() was called for it */
+    _Atomic uint32_t n_inspections;         /* of the pool, as it was inspected last */
+    _Atomic uint32_t n_doubts;              /* in a row: nobody seems to have it */
 };
 
 /* A record for a task, its host's lines written by the caller until fmi_task_submit(). 0; as fmi_pool_trouble; -ENOMEM, -ENOSPC. Locks the queue. */
@@ -39,10 +44,15 @@ void fmi_task_kill(fm_pool *pool, const struct fmi_task_slot *slot);
 /* 1 if it may have begun: the ring is past it. */
 int fmi_task_may_have_begun(const fm_pool *pool, const struct fmi_task_slot *slot);
 
-/* How a task ended, of one that is over: 0; the code of its outcome; FM_ECANCELLED; FM_ECORRUPT. */
+/* How a task ended, of one that is over: 0; the code of its outcome; FM_ECANCELLED; FM_ECORRUPT, also if it was done by other orders than were given. */
 int fmi_task_code(const struct fmi_task_slot *slot);
 /* Moves its records into private memory. 0; -ENOMEM, FM_ECORRUPT. */
 int fmi_task_report(const struct fmi_task_slot *slot, struct fmi_report *report);
+
+/* Once for each inspection of the pool: condemns it if the task is not over, and nobody can end it. */
+void fmi_task_inspect(fm_pool *pool, struct fmi_task_slot *slot);
+/* 0: words that only the host writes, or where the ring is, were overwritten. */
+int fmi_task_queue_is_whole(fm_pool *pool);
 
 /* This thread as one that runs tasks, on a pool whose caller works. */
 struct fmi_performer fmi_task_caller(const fm_pool *pool);

@@ -5,6 +5,7 @@
  *
  *   undo_of := -1     copy     undo_of := first item      functions
  *   a death before the second store: the rows are as they were. After it: the copy is whole.
+ *   Anything else in undo_of was written by some function: nobody knows how the rows were, and the job fails.
  */
 #include "fault.h"
 #include "row.h"
@@ -32,7 +33,12 @@ void fmi_undo_restore(struct fmi_runner *r, int64_t begin, int64_t from, int64_t
 {
     const struct fmi_array_view *out = &r->views[FM_MAX_COLUMNS];
     const char *copy = undo_buffer(r);
-    if (r->plan->undo == NULL || r->views == NULL || atomic_load(&r->progress->undo_of) != begin)
+    if (r->plan->undo == NULL || r->views == NULL)
+        return;
+    int64_t undo_of = atomic_load(&r->progress->undo_of);
+    if (undo_of != begin && undo_of != -1)
+        fmi_job_fail(r->job, FM_ECORRUPT);
+    if (undo_of != begin)
         return;
     for (int64_t i = from; i < end; i++)
         fmi_row_scatter(out, i, copy + (i - begin) * (int64_t)out->row_bytes);

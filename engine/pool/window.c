@@ -314,7 +314,10 @@ static int await_over(const struct fmi_window *w, int is_ordered, int64_t timeou
         int64_t now = fmi_now_ns(), look_ns = now + LOOK_NS;
         if (deadline_ns <= now)
             return -ETIMEDOUT;
-        (void)fmi_pool_park(w->pool, seen, spin_ns, look_ns < deadline_ns ? look_ns : deadline_ns);
+        if (fmi_pool_park(w->pool, seen, spin_ns, look_ns < deadline_ns ? look_ns : deadline_ns) ==
+            -ETIMEDOUT)
+            for (k = 0; k < w->n_flying; k++)
+                fmi_task_inspect(w->pool, flying_at(w, k)->slot);
         spin_ns = 0;
     }
 }

@@ -137,14 +137,27 @@ static int await_ready(struct fmi_crew *crew, int64_t deadline_ns)
     }
 }
 
+static void tell_wanted(struct fmi_crew *crew, uint32_t n)
+{
+    atomic_store(&crew->wanted, n);
+    atomic_store(&crew->plan.shm->wanted, n);
+}
+
+static void tell_firm(struct fmi_crew *crew, uint32_t n)
+{
+    atomic_store(&crew->firm, n);
+    atomic_store(&crew->plan.shm->firm, n);
+}
+
 int fmi_crew_open(struct fmi_crew *crew, const struct fmi_crew_plan *plan, int64_t timeout)
 {
     int64_t deadline_ns = fmi_deadline_after(timeout);
     *crew = (struct fmi_crew){.plan = *plan, .warden.pidfd = -1, .bell = -1};
     fmi_park_init(&plan->shm->events);
+    atomic_store(&crew->command, FMI_COMMAND_RUN);
     atomic_store(&plan->shm->command, FMI_COMMAND_RUN);
-    atomic_store(&plan->shm->wanted, (uint32_t)plan->n_wanted);
-    atomic_store(&plan->shm->firm, (uint32_t)plan->n_wanted);
+    tell_wanted(crew, (uint32_t)plan->n_wanted);
+    tell_firm(crew, (uint32_t)plan->n_wanted);
     atomic_store(&plan->shm->state, FMI_CREW_RUNNING);
     int rc = start_warden(crew, deadline_ns);
     if (rc != 0)
@@ -169,11 +182,14 @@ void fmi_crew_kill(struct fmi_crew *crew)
 
 void fmi_crew_command(struct fmi_crew *crew, uint32_t command)
 {
-    uint32_t seen = atomic_load(&crew->plan.shm->command);
-    while (seen < command &&
+    uint32_t seen = atomic_load(&crew->command);
+    while (seen < command && !atomic_compare_exchange_weak(&crew->command, &seen, command))
+        ;
+    seen = atomic_load(&crew->plan.shm->command);
+    while ((seen < command || seen > FMI_COMMAND_KILL) && /* or it was overwritten */
            !atomic_compare_exchange_weak(&crew->plan.shm->command, &seen, command))
         ;
-    fmi_sys_eventfd_ring(crew->bell);
+    fmi_sys_eventfd_add(crew->bell, command == FMI_COMMAND_KILL ? FMI_BELL_KILL : 1);
 }
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
@@ -235,12 +251,15 @@ static int await_grown(struct fmi_crew *crew, int n, int64_t timeout)
 int fmi_crew_grow(struct fmi_crew *crew, int n, int64_t timeout)
 {
     struct fmi_crew_shm *shm = crew->plan.shm;
-    uint32_t before = atomic_load(&shm->wanted);
+    uint32_t before = atomic_load(&crew->wanted);
     atomic_fetch_add(&shm->trial, 1); /* first: the warden sees what it starts them for */
-    atomic_store(&shm->wanted, (uint32_t)n);
+    tell_wanted(crew, (uint32_t)n);
     fmi_crew_ring(crew);
     int rc = await_grown(crew, n, timeout);
-    atomic_store(rc == 0 ? &shm->firm : &shm->wanted, rc == 0 ? (uint32_t)n : before);
+    if (rc == 0)
+        tell_firm(crew, (uint32_t)n);
+    else
+        tell_wanted(crew, before);
     atomic_fetch_add(&shm->trial, 1);
     fmi_crew_ring(crew); /* one that died meanwhile is missing */
     return rc;
@@ -248,8 +267,8 @@ int fmi_crew_grow(struct fmi_crew *crew, int n, int64_t timeout)
 
 void fmi_crew_shrink(struct fmi_crew *crew, int n)
 {
-    atomic_store(&crew->plan.shm->firm, (uint32_t)n);
-    atomic_store(&crew->plan.shm->wanted, (uint32_t)n);
+    tell_firm(crew, (uint32_t)n);
+    tell_wanted(crew, (uint32_t)n);
     fmi_crew_ring(crew);
 }
 
@@ -262,6 +281,7 @@ void fmi_crew_ring(struct fmi_crew *crew)
 
 void fmi_crew_set_tick(struct fmi_crew *crew, int64_t tick_ns)
 {
+    atomic_store(&crew->tick_ns, tick_ns);
     atomic_store(&crew->plan.shm->tick_ns, tick_ns);
     fmi_sys_eventfd_ring(crew->bell);
 }
@@ -277,6 +297,25 @@ int fmi_crew_is_alive(const struct fmi_crew *crew)
     return atomic_load(&crew->plan.shm->life.word) == crew->life_value;
 }
 
+int fmi_crew_check_state(const struct fmi_crew *crew)
+{
+    const struct fmi_crew_shm *shm = crew->plan.shm;
+    uint32_t life = atomic_load(&shm->life.word), state = atomic_load(&shm->state);
+    int is_life = life == crew->life_value || life == FMI_LIFE_ENDED;
+    return is_life && state >= FMI_CREW_RUNNING && state <= FMI_CREW_BROKEN ? 0 : FM_ECORRUPT;
+}
+
+int fmi_crew_check(const struct fmi_crew *crew)
+{
+    const struct fmi_crew_shm *shm = crew->plan.shm;
+    if (atomic_load(&shm->command) != atomic_load(&crew->command) ||
+        atomic_load(&shm->wanted) != atomic_load(&crew->wanted) ||
+        atomic_load(&shm->firm) != atomic_load(&crew->firm) ||
+        atomic_load(&shm->tick_ns) != atomic_load(&crew->tick_ns))
+        return FM_ECORRUPT;
+    return fmi_crew_check_state(crew);
+}
+
 int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
 {
     return fmi_child_await(&crew->warden, fmi_deadline_after(timeout));
@@ -284,8 +323,8 @@ int fmi_crew_join(struct fmi_crew *crew, int64_t timeout)
 
 static void recover_heap_of(int pid)
 {
-    if (pid <= 1 || pid == getpid())
-        return;
+    if (pid <= 1 || pid == getpid() || fmi_sys_is_alive(pid))
+        return; /* the number may be overwritten: of the living nothing is recovered */
     fmi_heap_recover(pid);
     fmi_forksafe_forget(pid);
 }
@@ -316,7 +355,9 @@ static void await_end_of(int pid, int64_t deadline_ns)
 void fmi_crew_await_end(struct fmi_crew *crew, int64_t timeout)
 {
     int64_t deadline_ns = fmi_deadline_after(timeout);
-    (void)fmi_sys_await_end(crew->warden.pidfd, deadline_ns);
+    int rc = fmi_sys_await_end(crew->warden.pidfd, deadline_ns);
+    if (rc == 0 && atomic_load(&crew->plan.shm->state) == FMI_CREW_OVER)
+        return; /* it has ended all of them */
     for (int rank = crew->plan.first; rank < crew->plan.n; rank++) {
         await_end_of((int)atomic_load(&crew->plan.shm->workers[rank].pid), deadline_ns);
         await_end_of((int)atomic_load(&crew->plan.shm->workers[rank].standby_pid), deadline_ns);

@@ -37,7 +37,7 @@
  * always fails breaks the crew.
  *
  * COMMAND (host writes, the warden obeys): RUN, LEAVE (workers leave by themselves when the work is done: those that die before are
- * replaced), KILL (all get SIGKILL, the warden exits). It moves forward only.
+ * replaced), KILL (all get SIGKILL, the warden exits). It moves forward only. KILL is told by the bell, too, which no stray write reaches.
  *
  * HOW MANY: ranks below `wanted` have a worker. One above has none, but for a share in a job that was begun before (has_share): its worker
  * leaves when it has none any more, and one that dies before is replaced. A crew grows on trial: from `wanted` raised and `trial` odd until the
@@ -80,6 +80,7 @@
 #include <forkmap/pool.h>
 
 enum { FMI_COMMAND_RUN = 1, FMI_COMMAND_LEAVE = 2, FMI_COMMAND_KILL = 3 };
+#define FMI_BELL_KILL (UINT64_C(1) << 32) /* in the bell: KILL */
 enum { FMI_CREW_RUNNING = 1, FMI_CREW_OVER = 2, FMI_CREW_BROKEN = 3 };
 enum {
     FMI_DEATH_SIGNAL = 1,
@@ -199,6 +200,9 @@ struct fmi_crew {
     struct fmi_child warden;
     int bell;            /* eventfd: the warden looks at command and tick_ns */
     uint32_t life_value; /* of a living warden */
+    /* What the shared words of these names are to be: workers can overwrite them. */
+    _Atomic uint32_t command, wanted, firm;
+    _Atomic int64_t tick_ns;
 };
 
 size_t fmi_crew_bytes(int n); /* of struct fmi_crew_shm for n ranks */
@@ -232,6 +236,11 @@ void fmi_crew_end_worker(struct fmi_crew *crew, int rank, uint32_t starts);
 
 /* 1 while the warden lives. */
 int fmi_crew_is_alive(const struct fmi_crew *crew);
+
+/* FM_ECORRUPT: words that the host, the warden or the kernel writes say what none of them does, since a worker has overwritten them. Else 0. */
+int fmi_crew_check(const struct fmi_crew *crew);
+/* The same for those that say whether the crew goes on, at every look. */
+int fmi_crew_check_state(const struct fmi_crew *crew);
 
 /* Waits for the warden's end and reaps it: 0, -ETIMEDOUT. */
 int fmi_crew_join(struct fmi_crew *crew, int64_t timeout);

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RETRY_FORK_MS = 20, SETTLE_MS = 1 };
+enum { RETRY_FORK_MS = 20, SETTLE_MS = 1, MAX_TICK_NS = 1000000000 };
 
 void fmi_wards_wake_everyone(struct fmi_warden *w, int rank)
 {
@@ -144,11 +144,18 @@ static _Noreturn void end_everything(struct fmi_warden *w, uint32_t state)
         if (fmi_sys_poll(&wait, 1, 100) >= 0)
             fmi_sys_drain(w->children);
     }
-    if (atomic_load(&w->shm->state) == FMI_CREW_RUNNING)
+    if (atomic_load(&w->shm->state) != FMI_CREW_BROKEN)
         atomic_store(&w->shm->state, state);
     fmi_wards_wake_everyone(w, w->plan->first);
     fmi_forksafe_forget(getpid()); /* the host may be gone */
     _exit(0);
+}
+
+/* Any number may stand there. */
+static int64_t read_tick(const struct fmi_warden *w)
+{
+    int64_t tick_ns = atomic_load(&w->shm->tick_ns);
+    return tick_ns > MAX_TICK_NS ? MAX_TICK_NS : tick_ns;
 }
 
 static int poll_timeout_ms(const struct fmi_warden *w, int64_t tick_ns)
@@ -218,7 +225,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
     fmi_wards_start_missing(&w);
     settle(&w);
     for (;;) {
-        int64_t tick_ns = atomic_load(&w.shm->tick_ns);
+        int64_t tick_ns = read_tick(&w);
         struct pollfd wait[] = {{.fd = w.children, .events = POLLIN},
                                 {.fd = host_pidfd, .events = POLLIN},
                                 {.fd = bell, .events = POLLIN}};
@@ -229,7 +236,8 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
             note_oom_kills(&w);
         if (wait[1].revents != 0)
             end_everything(&w, FMI_CREW_OVER);
-        fmi_sys_drain(bell);
+        if (fmi_sys_eventfd_take(bell) >= FMI_BELL_KILL)
+            end_everything(&w, FMI_CREW_OVER);
         fmi_sys_drain(w.children);
         w.n_buried = fmi_wards_bury(&w);
         fmi_wards_end_orphans(&w);

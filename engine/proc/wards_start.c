@@ -17,13 +17,13 @@ static int has_share(const struct fmi_warden *w, int rank)
 
 int fmi_wards_needs(const struct fmi_warden *w, int rank)
 {
-    return rank < (int)atomic_load(&w->shm->wanted) || has_share(w, rank);
+    return (uint32_t)rank < atomic_load(&w->shm->wanted) || has_share(w, rank);
 }
 
 /* A share must be run, whatever else happens. */
 static int is_on_trial(const struct fmi_warden *w, int rank)
 {
-    return atomic_load(&w->shm->trial) % 2 == 1 && rank >= (int)atomic_load(&w->shm->firm) &&
+    return atomic_load(&w->shm->trial) % 2 == 1 && (uint32_t)rank >= atomic_load(&w->shm->firm) &&
            !has_share(w, rank);
 }
 
@@ -165,8 +165,9 @@ static int is_late(const struct fmi_warden *w, int rank)
 /* Those that were started for nothing, and are ready late, or never: they would not see that they may leave. */
 void fmi_wards_dismiss_late(struct fmi_warden *w)
 {
-    for (int rank = (int)atomic_load(&w->shm->firm); rank < w->plan->n; rank++)
-        if (!w->wards[rank].is_dismissed && is_late(w, rank)) {
+    uint32_t firm = atomic_load(&w->shm->firm); /* any number may stand there */
+    for (int rank = w->plan->first; rank < w->plan->n; rank++)
+        if ((uint32_t)rank >= firm && !w->wards[rank].is_dismissed && is_late(w, rank)) {
             w->wards[rank].is_dismissed = 1;
             fmi_sys_kill(w->wards[rank].pid);
         }

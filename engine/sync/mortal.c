@@ -23,6 +23,8 @@ static_assert(offsetof(pthread_mutex_t, __data.__lock) == 0, "mortal: glibc's mu
 /* private to the process */
 static struct fmi_mortals_shm *mortals;
 static int (*take_memory)(void **out, size_t bytes);
+static int (*is_memory)(const void *p, size_t bytes);
+static _Atomic uintptr_t known_blocks[FMI_MORTAL_BLOCKS];
 static _Atomic uint32_t
     *_Atomic page; /* wiped on fork, so ids of the parent's are none of the child's */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -63,6 +65,30 @@ void fmi_mortals_use(struct fmi_mortals_shm *table, int (*take)(void **out, size
 {
     mortals = table;
     take_memory = take;
+    is_memory = NULL;
+    for (int b = 0; b < FMI_MORTAL_BLOCKS; b++)
+        atomic_store(&known_blocks[b], 0);
+}
+
+void fmi_mortals_believe(int (*contains)(const void *p, size_t bytes))
+{
+    is_memory = contains;
+}
+
+/* 0: there is none. */
+static uintptr_t block_at(int b)
+{
+    uintptr_t block = atomic_load_explicit(&known_blocks[b], memory_order_acquire);
+    if (block != 0)
+        return block;
+    /* acquire: pairs with reach_block */
+    block = atomic_load_explicit(&mortals->blocks[b], memory_order_acquire);
+    if (block == 0 || block % alignof(struct fmi_mortal_shm) != 0 ||
+        (is_memory != NULL &&
+         !is_memory((const void *)block, FMI_MORTAL_BLOCK * sizeof(struct fmi_mortal_shm))))
+        return 0;
+    atomic_store_explicit(&known_blocks[b], block, memory_order_release);
+    return block;
 }
 
 int fmi_mortal_count(void)
@@ -75,9 +101,7 @@ struct fmi_mortal_shm *fmi_mortal_at(int i)
 {
     if (i < 0 || i >= fmi_mortal_count())
         return NULL;
-    /* acquire: pairs with reach_block */
-    uintptr_t block =
-        atomic_load_explicit(&mortals->blocks[i / FMI_MORTAL_BLOCK], memory_order_acquire);
+    uintptr_t block = block_at(i / FMI_MORTAL_BLOCK);
     struct fmi_mortal_shm *m = (struct fmi_mortal_shm *)block + i % FMI_MORTAL_BLOCK;
     /* acquire: pairs with join */
     return block == 0 || atomic_load_explicit(&m->generation, memory_order_acquire) == 0 ? NULL : m;
@@ -127,13 +151,13 @@ uint64_t fmi_mortal_number(void)
 /* Two may bring one: the other's is lost, once. */
 static struct fmi_mortal_shm *reach_block(int b)
 {
-    uintptr_t block = atomic_load_explicit(&mortals->blocks[b], memory_order_acquire);
+    uintptr_t block = block_at(b);
     void *fresh;
     if (block != 0 || take_memory(&fresh, FMI_MORTAL_BLOCK * sizeof(struct fmi_mortal_shm)) != 0)
         return (struct fmi_mortal_shm *)block;
     if (atomic_compare_exchange_strong(&mortals->blocks[b], &block, (uintptr_t)fresh))
         return fresh;
-    return (struct fmi_mortal_shm *)block;
+    return (struct fmi_mortal_shm *)block_at(b);
 }
 
 static int init_life(pthread_mutex_t *life)

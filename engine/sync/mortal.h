@@ -21,7 +21,7 @@
  *   (1) The thread with id (i, g) is alive iff entry i has generation g and its life word no OWNER_DIED. CLAIMED looks alive for
  *       a moment, to the old id: whoever sleeps on that is woken after the generation was changed, or looks again.
  *   (2) An id is published only by its own thread, after (1) holds for it.
- *   (3) Blocks of entries are never freed or moved.
+ *   (3) Blocks of entries are never freed or moved. So each process keeps their addresses, once it has seen them: the shared ones may be overwritten later.
  *
  * Beside its life an entry has what shared objects keep about a thread that uses them, in the thread's own memory: which condition it waits on (cond.h), which
  * reader-writer locks it reads under (rwlock.h). Whoever looks for such threads goes through all entries. Objects are known there by numbers that are never
@@ -83,6 +83,9 @@ struct fmi_mortals_shm {
 
 /* The table of this process's family, on zeroed bytes; `take` gives zeroed, shared, never freed memory. Once in a process; a forked child inherits it. */
 void fmi_mortals_use(struct fmi_mortals_shm *table, int (*take)(void **out, size_t bytes));
+
+/* From now on the address of a block is believed only if `contains` says that so many bytes lie there. */
+void fmi_mortals_believe(int (*contains)(const void *p, size_t bytes));
 
 /* This thread's id, the same until it ends. 0: there is no table, no memory, or 16,384 threads have one already. */
 uint64_t fmi_mortal_self(void);

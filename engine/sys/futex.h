@@ -30,7 +30,8 @@ int fmi_sys_futex_wake(_Atomic uint32_t *word, int n); /* at most n; returns how
  * comes, sets FMI_LIFE_OVER in it and wakes a sleeper. Single-threaded processes only, once each; `entry` is shared memory
  * that lies next to `life` (see struct fmi_life_shm). Returns 0 or -errno.
  */
-#define FMI_LIFE_OVER 0x40000000u /* FUTEX_OWNER_DIED */
+#define FMI_LIFE_OVER  0x40000000u /* FUTEX_OWNER_DIED */
+#define FMI_LIFE_ENDED 0xc0000000u /* what the kernel leaves: that, and FUTEX_WAITERS */
 
 struct fmi_life_shm {
     void *next, *unused;   /* the kernel's robust list: its own process only */

@@ -192,6 +192,11 @@ int fmi_sys_protect_none(void *p, size_t bytes)
     return mprotect(p, bytes, PROT_NONE) == 0 ? 0 : -errno;
 }
 
+int fmi_sys_protect_write(void *p, size_t bytes)
+{
+    return mprotect(p, bytes, PROT_READ) == 0 ? 0 : -errno;
+}
+
 int fmi_sys_unprotect(void *p, size_t bytes)
 {
     return mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;

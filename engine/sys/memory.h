@@ -48,7 +48,9 @@ void *fmi_sys_map_wiped_on_fork(void);
 
 /* Makes the pages inaccessible to this process and those that it forks from now on. */
 int fmi_sys_protect_none(void *p, size_t bytes);
-/* Undoes that. */
+/* Makes them read-only, in the same way. */
+int fmi_sys_protect_write(void *p, size_t bytes);
+/* Undoes both. */
 int fmi_sys_unprotect(void *p, size_t bytes);
 
 /*

@@ -443,11 +443,21 @@ int fmi_sys_eventfd(void)
     return fd < 0 ? -errno : fmi_sys_above_stdio(fd);
 }
 
+void fmi_sys_eventfd_add(int fd, uint64_t n)
+{
+    while (write(fd, &n, sizeof n) < 0 && errno == EINTR) /* EAGAIN: it is ringing already */
+        ;
+}
+
 void fmi_sys_eventfd_ring(int fd)
 {
-    uint64_t one = 1;
-    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) /* EAGAIN: it is ringing already */
-        ;
+    fmi_sys_eventfd_add(fd, 1);
+}
+
+uint64_t fmi_sys_eventfd_take(int fd)
+{
+    uint64_t n = 0;
+    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
 }
 
 void fmi_sys_drain(int fd)

@@ -88,6 +88,8 @@ int fmi_sys_above_stdio(int fd);
 int fmi_sys_signalfd(int signal, int other);
 int fmi_sys_eventfd(void);
 void fmi_sys_eventfd_ring(int fd);
-void fmi_sys_drain(int fd); /* reads whatever is there */
+void fmi_sys_eventfd_add(int fd, uint64_t n);
+uint64_t fmi_sys_eventfd_take(int fd); /* what was added since the last time */
+void fmi_sys_drain(int fd);            /* reads whatever is there */
 
 #endif

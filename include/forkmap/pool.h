@@ -469,6 +469,13 @@ FM_API const char *fm_item_state_name(int state);
 enum fm_journal_flag {
     FM_JOURNAL_RETRY_FAILED = 1 /**< items that failed are run again, and no others that are done */
 };
+/**
+ * Guard of a map: workers cannot write to its inputs while they take part in it. A function that does, crashes, and the record says
+ * which input that was (fm_failure: wrote_input). Whole pages are guarded, of 4 KiB: all of an array of more than 32 KiB and of a mapped file; of a view, and of a smaller
+ * array, the pages that lie between its first and its last element, which may be none. What lies in gaps of a view is guarded with it. Not guarded are maps inside functions, and the share of a
+ * caller that works. It costs each worker two system calls an input and a map, and a page fault for each page that was written before and is after.
+ */
+#define FM_GUARD_INPUTS 1u
 
 /** How far a map is. */
 typedef struct fm_progress {
@@ -521,6 +528,7 @@ typedef struct fm_map_opts {
     unsigned journal_flags; /**< fm_journal_flag */
     int64_t *
         journal_done; /**< NULL, or gets the items that earlier runs have ended, before any begins */
+    unsigned guard;   /**< FM_GUARD_INPUTS; not with FM_IN_PLACE */
 } fm_map_opts;
 #define FM_MAP_OPTS(...) FM_OPTS(fm_map_opts, __VA_ARGS__)
 
@@ -667,6 +675,7 @@ typedef struct fm_failure {
     int64_t peak_bytes; /**< largest resident size of the worker */
     char note[96];      /**< last fm_note() of the function, "" if none */
     int n_frames;       /**< of `frames`; 0 if it was no crash, or the stack could not be read */
+    int wrote_input;    /**< FM_GUARD_INPUTS: into which input it wrote, from 1; 0: none */
     uint64_t frames[FM_MAX_FRAMES]; /**< for fm_pool_frame(); the innermost first */
 } fm_failure;
 
