@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LABELS: crash fork */
-/* TIMEOUT: 120 */
+/* TIMEOUT: 300 */
 /*
  * Every system call of an operation fails in turn, in whichever process makes it: the host, the warden, a worker, the server, the keeper. Each time the operation
  * ends in time, with its right result or with a code; no process and no descriptor is left; and the same operation works once the call does.
@@ -24,7 +24,7 @@
 #if defined(__SANITIZE_ADDRESS__)
 enum { LIMIT_S = 50, SANITIZED = 1 };
 #else
-enum { LIMIT_S = 12, SANITIZED = 0 };
+enum { LIMIT_S = 14, SANITIZED = 0 };
 #endif
 
 /* ---- calls ------------------------------------------------------------------------------------- */
@@ -250,8 +250,6 @@ static int run(struct sweep *s, const struct call *call, int error, int nth, int
                             .n = n,
                             .applies = call->number == SYS_futex ? is_wait : NULL};
     t_inject(host, (void *)s->operation, &what, LIMIT_S, out);
-    if (nth == 0)
-        return 0;
     int is_error = strncmp(out->said, "OK", 2) != 0;
     int is_bad = out->status != 0 || out->is_late || out->is_left ||
                  (is_error && error == EINTR && n == 1 && must_go_on(s->operation, call));
@@ -271,35 +269,43 @@ static int run(struct sweep *s, const struct call *call, int error, int nth, int
     return out->n_failed > 0;
 }
 
-/* In turn, until there is no such call any more. */
-static void sweep_error(struct sweep *s, const struct call *call, int error, int step, int n)
+/* In turn, until there is no such call any more, or `most` of them, evenly. */
+static int sweep_error(struct sweep *s, const struct call *call, int error, int most, int n)
 {
     struct t_injected out;
-    for (int nth = 1; run(s, call, error, nth, n, &out); nth += step)
-        ;
+    if (!run(s, call, error, 1, n, &out))
+        return 0;
+    int n_calls = out.n_seen, step = n_calls <= most ? 1 : (n_calls + most - 1) / most;
+    for (int nth = 1 + step; s->is_full || nth <= n_calls; nth += step)
+        if (!run(s, call, error, nth, n, &out))
+            break;
+    return n_calls;
+}
+
+static int most_of(const struct sweep *s, const struct call *call)
+{
+    if (s->is_full)
+        return INT_MAX;
+    return s->operation->method == FM_SPAWN || s->operation->method == FM_FORKSERVER ? 4
+           : (call->flags & MANY) != 0                                               ? 6
+                                                                                     : 16;
 }
 
 static void sweep_call(struct sweep *s, const struct call *call)
 {
     struct t_injected out;
-    run(s, call, 0, 0, 0, &out);
-    int n_calls = out.n_seen, n_errors = T_N_OF(all_errors);
-    if (n_calls == 0)
-        return;
-    int most = (call->flags & MANY) != 0 ? 8 : 24;
-    int step = s->is_full || n_calls <= most ? 1 : (n_calls + most - 1) / most;
-    sweep_error(s, call, call->best, step, 1);
-    for (int i = 0; i < n_errors; i++) {
+    int n_calls = sweep_error(s, call, call->best, most_of(s, call), 1);
+    for (int i = 0; n_calls > 0 && i < (int)T_N_OF(all_errors); i++) {
         int error = all_errors[i];
         if (error == call->best || ((call->flags & OF_LIBC) != 0 && error != EAGAIN))
             continue;
         if (s->is_full)
-            sweep_error(s, call, error, 1, 1);
-        else if ((i + call->number) % 5 == 0)
+            (void)sweep_error(s, call, error, INT_MAX, 1);
+        else if ((i + call->number) % 8 == 0)
             run(s, call, error, 1 + (i + call->number) % n_calls, 1, &out);
     }
     if (s->is_full && call->best != EINTR)
-        sweep_error(s, call, call->best, 1, INT_MAX);
+        (void)sweep_error(s, call, call->best, INT_MAX, INT_MAX);
 }
 
 static void sweep(const struct operation *operation)
