@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # LABELS: cli crash
-# TIMEOUT: 100
+# TIMEOUT: 150
 # kill -9 of all processes of one `forkmap map --journal` at random moments, again and again, until it completes: the output is that of a
 # map that nobody disturbed, and each kill costs one cell for each worker at most. The function counts how often it began each cell.
-# The large one: JOURNAL_KILLS=50 JOURNAL_ITEMS=10000000 JOURNAL_NS=6000 JOURNAL_LIFE_MS=1000, some minutes.
+# The large one: JOURNAL_KILLS=50 JOURNAL_ITEMS=10000000 JOURNAL_NS=1500 JOURNAL_LIFE_MS=1000, some minutes.
 . "$(dirname "$0")/common.bash"
-kills=${JOURNAL_KILLS:-5} items=${JOURNAL_ITEMS:-200000} item_ns=${JOURNAL_NS:-15000} life_ms=${JOURNAL_LIFE_MS:-200} workers=2
+kills=${JOURNAL_KILLS:-5} items=${JOURNAL_ITEMS:-100000} item_ns=${JOURNAL_NS:-15000} life_ms=${JOURNAL_LIFE_MS:-120} workers=2
 seed=${JOURNAL_SEED:-$$}
 RANDOM=$seed
 cell=$(((items + 65535) / 65536))
