@@ -296,7 +296,8 @@ static void check_results(const int64_t *out, const uint8_t *states, int rc)
             continue;
         if (rc == 0 && states[i] != FM_ITEM_DONE)
             end_badly(WRONG_STATE, "a map returned 0, and not all items are done", rc);
-        if (rc != FM_ECORRUPT && states[i] == FM_ITEM_DONE && out[i] != result_of(i))
+        if ((rc == FM_ETASK || rc == FM_ECRASHED) && states[i] == FM_ITEM_DONE &&
+            out[i] != result_of(i))
             end_badly(WRONG_STATE, "an item is done, and its result wrong", rc);
     }
 }
