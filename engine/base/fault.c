@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SHARED_FILE "FORKMAP_FAULT_FILE" /* in the environment */
+#define SHARED_FILE "FMI_FAULT_FILE" /* in the environment */
 #define ANY         "*"                  /* as a name: all are only noted */
 
 enum { POINT_BYTES = 40, PROCESS_BYTES = 16, MAX_SEEN = 1024 };
