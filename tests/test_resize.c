@@ -494,6 +494,51 @@ POINT(worker_leave, "worker.leave")
 POINT(serve_inside, "serve.inside")
 POINT(serve_leave, "serve.leave")
 
+/* ---- calls ------------------------------------------------------------------------------------- */
+
+struct call { /* argument */
+    _Atomic int64_t *n_begun, *is_open;
+};
+
+static int wait_at_the_gate(const void *arg, void *result)
+{
+    const struct call *call = arg;
+    (void)result;
+    atomic_fetch_add(call->n_begun, 1);
+    while (atomic_load(call->is_open) == 0)
+        usleep(200);
+    return 0;
+}
+
+/* Nobody wants its rank any more, but for the call that it had. */
+static void test_resize_beside_a_call_whose_worker_dies_loses_no_call(void **state)
+{
+    fm_pool *pool = t_open(2, 0);
+    fm_array *words = t_vector(FM_I64, 2);
+    fm_result *results[2];
+    _Atomic int64_t *gate = fm_array_data(words);
+    struct call call = {&gate[0], &gate[1]};
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        t_expect(fm_pool_apply_async(pool, wait_at_the_gate, &call, sizeof call, NULL, 0, NULL,
+                                     &results[i]),
+                 0);
+    while (atomic_load(&gate[0]) < 2)
+        t_sleep_ms(1);
+    int pid = pid_of(pool, 1);
+    t_expect(fm_pool_resize(pool, 1), 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    await_end_of(pid);
+    atomic_store(&gate[1], 1);
+    for (int i = 0; i < 2; i++) {
+        t_expect(fm_result_get(results[i], FM_SECONDS(10)), 0);
+        t_expect(fm_result_free(results[i]), 0);
+    }
+    check_ranks(pool, 1);
+    t_destroy(pool);
+    fm_array_destroy(words);
+}
+
 T_MAIN(T_EACH_METHOD(test_resize_changes_who_takes_part_in_maps),
        T_TEST(test_resize_of_a_caller_that_works_goes_down_to_the_caller_alone),
        T_TEST(test_resize_to_and_fro_loses_no_worker),
@@ -506,6 +551,7 @@ T_MAIN(T_EACH_METHOD(test_resize_changes_who_takes_part_in_maps),
        T_TEST(test_resize_of_a_pool_that_ends_meanwhile_returns),
        T_TEST(test_resize_in_a_map_lets_those_finish_who_have_a_share),
        T_TEST(test_resize_in_a_map_replaces_one_that_dies_before_it_leaves),
+       T_EACH_METHOD(test_resize_beside_a_call_whose_worker_dies_loses_no_call),
        T_TEST(test_resize_beside_maps_of_other_threads_changes_no_result),
        T_TEST(test_resize_beside_maps_whose_workers_are_recycled_changes_no_result),
        T_TEST(test_resize_in_two_threads_at_once_is_done_one_after_the_other),

@@ -4,7 +4,6 @@
 
 #include "clock.h"
 #include "fault.h"
-#include "heap.h"
 #include "task.h"
 
 enum { LOOK_NS = 1000000, LOOK_LONG_NS = 50000000 };
@@ -94,16 +93,7 @@ static int is_running(const struct fmi_pool_view *view, int slot, int rank)
 
 static int is_performing(const struct fmi_pool_view *view, int rank)
 {
-    struct fmi_tasks_shm *tasks = (struct fmi_tasks_shm *)atomic_load(FMI_POOL_TASKS(view->shm));
-    if (tasks == NULL)
-        return 0;
-    struct fmi_task_shm *task = atomic_load(&tasks->hands[rank].running);
-    if (task == NULL || (uintptr_t)task % sizeof *task != 0 ||
-        !fmi_heap_contains(task, sizeof *task))
-        return 0;
-    uint64_t word = atomic_load(&task->word);
-    return fmi_task_state(word) == FMI_TASK_TAKEN && fmi_task_rank(word) == rank &&
-           atomic_load(&view->tallies[rank].rest) == 0;
+    return fmi_task_of(view, rank) != NULL && atomic_load(&view->tallies[rank].rest) == 0;
 }
 
 /* A dead one's chunk counts until its successor has come to b2. */

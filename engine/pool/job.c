@@ -3,6 +3,7 @@
 #include "job.h"
 
 #include "fault.h"
+#include "task.h"
 
 enum { LINE_BYTES = 64 };
 
@@ -51,7 +52,7 @@ int fmi_pool_has_share(int rank, void *view)
     for (uint64_t used = atomic_load(FMI_POOL_USED(v->shm)); used != 0; used &= used - 1)
         if (has_share_in(v, __builtin_ctzll(used), rank))
             return 1;
-    return 0;
+    return fmi_task_of(v, rank) != NULL;
 }
 
 void fmi_job_finish(const struct fmi_pool_view *view, int slot, uint64_t ticket)

@@ -301,7 +301,7 @@ static inline struct fmi_ranges fmi_job_ranges(const struct fmi_pool_view *view,
 }
 
 /*
- * job.c: 1 if `rank` has a share in an open job that it has not left. Asked for ranks that are not wanted, by their workers and by the warden.
+ * job.c: 1 if `rank` has a share in an open job that it has not left, or a task that it has taken. Asked for ranks that are not wanted, by their workers and by the warden.
  * A map that is published as the pool shrinks: either the publisher sees that, and rings for the warden (fmi_mapping_publish), or whoever sees it
  * finds the job here.
  */

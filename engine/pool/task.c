@@ -43,6 +43,19 @@ static int is_task(const struct fmi_task_shm *task)
            fmi_heap_contains(task, sizeof *task);
 }
 
+struct fmi_task_shm *fmi_task_of(const struct fmi_pool_view *view, int rank)
+{
+    struct fmi_tasks_shm *tasks = tasks_of(view);
+    if (tasks == NULL || (uintptr_t)tasks % alignof(struct fmi_tasks_shm) != 0 ||
+        !fmi_heap_contains(tasks, fmi_tasks_bytes(view->n_ranks)))
+        return NULL;
+    struct fmi_task_shm *task = atomic_load(&tasks->hands[rank].running);
+    if (!is_task(task))
+        return NULL;
+    uint64_t word = atomic_load(&task->word);
+    return fmi_task_state(word) == FMI_TASK_TAKEN && fmi_task_rank(word) == rank ? task : NULL;
+}
+
 static int is_queued(const struct fmi_task_shm *task)
 {
     return fmi_task_state(atomic_load_explicit(&task->word, memory_order_acquire)) ==
@@ -511,12 +524,8 @@ void fmi_tasks_resume(const struct fmi_performer *p)
     struct fmi_tasks_shm *tasks = tasks_of(p->view);
     if (tasks == NULL)
         return;
-    struct fmi_hand_shm *own = &tasks->hands[p->rank];
-    struct fmi_task_shm *task = atomic_load(&own->running);
-    if (is_task(task)) {
-        uint64_t word = atomic_load(&task->word);
-        if (fmi_task_state(word) == FMI_TASK_TAKEN && fmi_task_rank(word) == p->rank)
-            go_on_with(p, task);
-    }
-    play_hand(p, own);
+    struct fmi_task_shm *task = fmi_task_of(p->view, p->rank);
+    if (task != NULL)
+        go_on_with(p, task);
+    play_hand(p, &tasks->hands[p->rank]);
 }

@@ -26,7 +26,8 @@
  *   a process dies | its successor finds                        | and does
  *   before p2      | tasks in its hand that are in the ring too | takes those that are still queued
  *   p2 .. t2       | tasks in its hand, in no ring              | the same: for this the hand is written before p2
- *   t2 .. t3       | `running` is TAKEN by its rank             | blames or repeats the item `next`, goes on
+ *   t2 .. t3       | `running` is TAKEN by its rank             | blames or repeats the item `next`, goes on. So it has a successor also
+ *                  |                                            | if the rank is not wanted any more (fmi_pool_has_share)
  *   after t3       | `running` is not TAKEN by its rank         | goes on with the hand
  *
  * INVARIANTS
@@ -216,6 +217,8 @@ struct fmi_performer {
     struct fmi_recycle *recycle;   /* NULL: it is not to be replaced */
 };
 
+/* The task that `rank` has taken and not ended, also if its process is dead; NULL. Nothing that is read is believed. */
+struct fmi_task_shm *fmi_task_of(const struct fmi_pool_view *view, int rank);
 /* Goes on where a dead process of this rank stopped, through the hand it left. */
 void fmi_tasks_resume(const struct fmi_performer *p);
 /* Picks tasks and runs them, up to a hand full; steals when there are none. Returns how many it ran. */

@@ -39,7 +39,7 @@
  * COMMAND (host writes, the warden obeys): RUN, LEAVE (workers leave by themselves when the work is done: those that die before are
  * replaced), KILL (all get SIGKILL, the warden exits). It moves forward only. KILL is told by the bell, too, which no stray write reaches.
  *
- * HOW MANY: ranks below `wanted` have a worker. One above has none, but for a share in a job that was begun before (has_share): its worker
+ * HOW MANY: ranks below `wanted` have a worker. One above has none, but for a share in a job, or a call, that was begun before (has_share): its worker
  * leaves when it has none any more, and one that dies before is replaced. A crew grows on trial: from `wanted` raised and `trial` odd until the
  * host makes it even again, a worker of a rank from `firm` on that ends before it is ready is not replaced, and is reported to the host.
  *

@@ -150,7 +150,7 @@ static void find_runtimes(void)
     struct paths *paths = calloc(1, sizeof *paths);
     if (paths == NULL)
         return;
-    dl_iterate_phdr(note_path, paths);
+    fmi_modules_iterate(note_path, paths);
     runtimes.n = 0;
     for (int i = 0; i < paths->n; i++) {
         void *library = dlopen(paths->list[i], RTLD_LAZY | RTLD_NOLOAD);

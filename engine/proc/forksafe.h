@@ -20,8 +20,8 @@
  * are ending are not counted (of joined ones up to 18 of 5000 are still in /proc), and those that libgomp sent away before get up to 10 ms.
  *
  * IN THE CHILD (fmi_inner_threads) nothing may wait for a lock that a thread of the host held at the fork. The loader's lock is made new by
- * glibc, that of the list of loaded objects and that of setenv are not: so runtimes are looked up before the fork, and the environment of
- * the child is an array of its own.
+ * glibc, that of the list of loaded objects and that of setenv are not: so no thread of the library is at the list when it forks (module.h), a worker
+ * finds its runtimes looked up before the fork, and the environment of the child is an array of its own.
  */
 
 #include <sys/types.h>

@@ -116,6 +116,8 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
     if (rc != 0)
         return rc;
     fmi_sys_block_signals(&before);
+    FMI_FAULT("launch.fork");
+    fmi_modules_hold();
     pid_t pid = fmi_sys_fork();
     if (pid == 0) {
         fmi_forkserver_forget();
@@ -124,6 +126,7 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
         launch->entry(launch->arg, fds);
         _exit(1);
     }
+    fmi_modules_let_go();
     fmi_sys_restore_signals(&before);
     if (pid < 0)
         return fmi_error(pid, "fork: %s (see ulimit -u)", fm_strerror(pid));

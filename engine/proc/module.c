@@ -3,6 +3,7 @@
 #include "module.h"
 
 #include "error.h"
+#include "forklock.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -23,6 +24,8 @@ struct module {
     char path[PATH_MAX];
 };
 
+static struct fmi_forklock lock = FMI_FORKLOCK;
+
 struct fmi_modules {
     int n;
     struct known { /* what is needed to know a module again */
@@ -31,6 +34,25 @@ struct fmi_modules {
         uint8_t id[FMI_BUILD_ID_BYTES];
     } known[];
 };
+
+/* Not while this process forks: glibc makes the lock of the list of loaded objects not new in a child. */
+int fmi_modules_iterate(int (*see)(struct dl_phdr_info *info, size_t bytes, void *arg), void *arg)
+{
+    fmi_forklock_acquire(&lock);
+    int rc = dl_iterate_phdr(see, arg);
+    fmi_forklock_release(&lock);
+    return rc;
+}
+
+void fmi_modules_hold(void)
+{
+    fmi_forklock_acquire(&lock);
+}
+
+void fmi_modules_let_go(void)
+{
+    fmi_forklock_release(&lock);
+}
 
 static void find_build_id(const struct dl_phdr_info *info, const ElfW(Phdr) * segment,
                           struct module *out)
@@ -157,7 +179,7 @@ static int match_module(struct dl_phdr_info *info, size_t bytes, void *arg)
 static int find_module(uintptr_t address, const char *path, struct module *out)
 {
     struct search search = {.address = address, .path = path, .found = out};
-    dl_iterate_phdr(match_module, &search);
+    fmi_modules_iterate(match_module, &search);
     return search.hit;
 }
 
@@ -195,12 +217,12 @@ static int add_module(struct dl_phdr_info *info, size_t bytes, void *arg)
 int fmi_modules_snapshot(struct fmi_modules **out)
 {
     int n = 0;
-    dl_iterate_phdr(count_module, &n);
+    fmi_modules_iterate(count_module, &n);
     struct filling filling = {.capacity = n};
     *out = filling.modules = calloc(1, sizeof **out + (size_t)n * sizeof(struct known));
     if (*out == NULL)
         return -ENOMEM;
-    dl_iterate_phdr(add_module, &filling);
+    fmi_modules_iterate(add_module, &filling);
     return 0;
 }
 
@@ -227,7 +249,7 @@ static int read_generation(struct dl_phdr_info *info, size_t bytes, void *arg)
 uint64_t fmi_modules_generation(void)
 {
     uint64_t generation = 0;
-    dl_iterate_phdr(read_generation, &generation);
+    fmi_modules_iterate(read_generation, &generation);
     return generation;
 }
 

@@ -11,6 +11,7 @@
  * device, inode, size and time of change. The program itself has the path "": it may have been renamed, or removed.
  */
 
+#include <link.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,15 @@ struct fmi_function_shm {
     uint8_t id[FMI_BUILD_ID_BYTES];
     char path[4096 - 8 * 2 - 4 - FMI_BUILD_ID_BYTES]; /* "": the program */
 };
+
+/*
+ * dl_iterate_phdr(). The list of loaded objects has a lock that glibc does not make new in a child, so a child that was forked while another thread
+ * of the library was at the list would wait for ever when it first needs it. Hence all look at it by this, and hold others back while they fork; in
+ * the child it needs no letting go. What threads of the program do by themselves is not seen.
+ */
+int fmi_modules_iterate(int (*see)(struct dl_phdr_info *info, size_t bytes, void *arg), void *arg);
+void fmi_modules_hold(void);
+void fmi_modules_let_go(void);
 
 /* The modules that a process had loaded at one moment. Private memory. */
 struct fmi_modules;
