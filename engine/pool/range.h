@@ -41,8 +41,7 @@
  * Epochs run 1 .. 511 and go round; a line is given to another job only when no worker is inside the old one
  * (job.h), so they tell overwritten words from true ones, and nothing more.
  *
- * Checked by tests/model/range.pml with deaths at every step; this file is that model, with c grains a chunk. The counts are not in it: nothing depends on
- * them but the answer to "done?".
+ * Checked by tests/model/range.pml with deaths at every step; this file is that model, with c grains a chunk. The counts are in it with -DCOUNTS.
  * The functions work between threads as between processes: they only see the words they are given.
  *
  * Layout of a line, in bytes        who writes

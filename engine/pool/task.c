@@ -9,6 +9,7 @@
 #include "fault.h"
 #include "heap.h"
 #include "run.h"
+#include "task_queue.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,14 +18,22 @@
 struct performance {
     const struct fmi_performer *by;
     struct fmi_task_shm *task;
-    const struct fmi_more_shm *more; /* NULL: all is in the record */
-    uint32_t n;                      /* items */
+    const struct fmi_task_shm *orders; /* what the host wrote of it: there, or a private copy */
+    const struct fmi_more_shm *more;   /* the same; NULL: all is in the record */
+    struct fmi_more_shm *shared_more;
+    uint32_t n; /* items */
     uint32_t retries;
     int64_t limit_ns;
     int is_lone; /* its first item runs alone (alone.h) */
     fmi_any_fn *fn;
     struct fmi_runner runner;
     struct fmi_progress_shm progress; /* private: for notes, which name the item by it */
+};
+
+/* Of a caller that works: what it runs, where no worker can change it. */
+struct orders {
+    struct fmi_task_shm task;
+    struct fmi_more_shm more;
 };
 
 /* ---- finding ------------------------------------------------------------------------------------ */
@@ -35,6 +44,11 @@ static struct fmi_tasks_shm *tasks_of(const struct fmi_pool_view *view)
     /* acquire: pairs with open_tasks */
     uintptr_t address = atomic_load_explicit(FMI_POOL_TASKS(view->shm), memory_order_acquire);
     return address == 0 ? NULL : (struct fmi_tasks_shm *)address;
+}
+
+static struct fmi_tasks_shm *tasks_for(const struct fmi_performer *p)
+{
+    return p->queue == NULL ? tasks_of(p->view) : fmi_task_queue_shared(p->queue);
 }
 
 static int is_task(const struct fmi_task_shm *task)
@@ -123,16 +137,17 @@ static int call_function(struct performance *x)
 {
     alignas(64) char small[FMI_TASK_INLINE_BYTES];
     struct fmi_task_shm *task = x->task;
+    const struct fmi_task_shm *orders = x->orders;
     const struct fmi_more_shm *more = x->more;
     int is_elsewhere = more != NULL && more->result != NULL;
-    size_t bytes = is_elsewhere ? (size_t)more->result_stride : task->result_bytes;
+    size_t bytes = is_elsewhere ? (size_t)more->result_stride : orders->result_bytes;
     char *result = is_elsewhere ? more->result : bytes == 0 ? NULL : small;
-    const void *arg = task->arg;
+    const void *arg = orders->arg;
     if (!is_elsewhere && bytes > sizeof small)
         return FM_ECORRUPT;
-    if (task->kind & FMI_TASK_ARG_AS_IS)
-        memcpy(&arg, task->arg, sizeof arg);
-    else if (more != NULL && (task->kind & FMI_TASK_ARG_ELSEWHERE))
+    if (orders->kind & FMI_TASK_ARG_AS_IS)
+        memcpy(&arg, orders->arg, sizeof arg);
+    else if (more != NULL && (orders->kind & FMI_TASK_ARG_ELSEWHERE))
         arg = more->arg;
     if (bytes > 0)
         memset(result, 0, bytes);
@@ -173,7 +188,7 @@ static int call_once(struct performance *x, uint32_t k)
     if (is_limited)
         fmi_call_begin(x->by->worker, x->limit_ns);
     int code =
-        (x->task->kind & FMI_TASK_KIND) == FMI_TASK_CALL ? call_function(x) : call_item(x, k);
+        (x->orders->kind & FMI_TASK_KIND) == FMI_TASK_CALL ? call_function(x) : call_item(x, k);
     if (is_limited)
         fmi_call_end(x->by->worker);
     return code;
@@ -265,7 +280,7 @@ static void count_task(const struct performance *x, uint32_t n_items)
 {
     struct fmi_tally_shm *tallies = x->by->view->tallies, *tally;
     const struct fmi_more_shm *more = x->more;
-    uint64_t each = (uint64_t)x->task->arg_bytes + x->task->result_bytes;
+    uint64_t each = (uint64_t)x->orders->arg_bytes + x->orders->result_bytes;
     if (tallies == NULL)
         return; /* inside a function */
     tally = &tallies[x->by->rank];
@@ -282,17 +297,33 @@ static void refuse_task(const struct performance *x, int code)
     atomic_store_explicit(&x->task->outcome, FM_ITEM_CANCELLED, memory_order_relaxed);
 }
 
-static int prepare(struct performance *x, const struct fmi_performer *p, struct fmi_task_shm *task)
+/* Its orders: as they stand, but for a caller, who runs none but those that it gave. */
+static int read_orders(struct performance *x, struct orders *copy)
+{
+    const struct fmi_performer *p = x->by;
+    const struct fmi_task_slot *slot =
+        p->queue == NULL ? NULL : fmi_task_queue_find(p->queue, x->task);
+    x->orders = slot == NULL ? x->task : &copy->task;
+    x->shared_more = slot == NULL ? x->task->more : (struct fmi_more_shm *)slot->shared_more;
+    x->more = slot == NULL || x->shared_more == NULL ? x->shared_more : &copy->more;
+    return slot == NULL ? 0 : fmi_task_copy_orders(slot, &copy->task, &copy->more);
+}
+
+static int prepare(struct performance *x, const struct fmi_performer *p, struct fmi_task_shm *task,
+                   struct orders *copy)
 {
     struct fmi_array_view view;
     union { /* ISO C has no cast between the two */
         uintptr_t address;
         fmi_any_fn *function;
-    } fn = {.address = task->fn};
+    } fn;
     x->by = p;
     x->is_lone = 0;
     x->task = task;
-    x->more = task->more;
+    int rc = read_orders(x, copy);
+    if (rc != 0)
+        return rc;
+    fn.address = x->orders->fn;
     x->n = x->more == NULL ? 1 : x->more->n;
     x->retries = x->more == NULL ? 0 : x->more->retries;
     x->limit_ns = x->more == NULL ? 0 : x->more->limit_ns;
@@ -304,9 +335,8 @@ static int prepare(struct performance *x, const struct fmi_performer *p, struct 
                                     .task = task,
                                     .seed = x->more == NULL ? 0 : x->more->seed};
     x->fn = fn.function;
-    int rc = (task->kind & FMI_TASK_IS_DESCRIBED) == 0
-                 ? 0
-                 : fmi_runner_find((const struct fmi_function_shm *)fn.address, &x->fn);
+    if (x->orders->kind & FMI_TASK_IS_DESCRIBED)
+        rc = fmi_runner_find((const struct fmi_function_shm *)fn.address, &x->fn);
     if (rc == 0 && x->more != NULL && x->more->array != NULL)
         rc = fmi_array_inspect(x->more->array, &view);
     return rc;
@@ -354,14 +384,15 @@ static void run_items(struct performance *x)
     if (k < x->n)
         atomic_store_explicit(&task->outcome, FM_ITEM_CANCELLED, memory_order_relaxed);
     if (x->more != NULL && x->more->states != NULL)
-        atomic_store_explicit(&((struct fmi_more_shm *)x->more)->busy_ticks, fmi_ticks() - begin,
+        atomic_store_explicit(&x->shared_more->busy_ticks, fmi_ticks() - begin,
                               memory_order_relaxed); /* a hint */
 }
 
 static void run_taken(const struct fmi_performer *p, struct fmi_task_shm *task)
 {
     struct performance x;
-    int rc = prepare(&x, p, task);
+    struct orders copy;
+    int rc = prepare(&x, p, task, &copy);
     give_way(p, task);
     if (rc == 0)
         run_items(&x);
@@ -398,7 +429,8 @@ void fmi_task_run_here(struct fmi_task_shm *task)
 
 int fmi_task_perform(const struct fmi_performer *p, struct fmi_task_shm *task)
 {
-    if (!is_task(task) || !is_queued(task) || !take(p, task))
+    int is_known = p->queue == NULL ? is_task(task) : fmi_task_queue_find(p->queue, task) != NULL;
+    if (!is_known || !is_queued(task) || !take(p, task))
         return 0;
     FMI_FAULT("task.taken");
     run_taken(p, task);
@@ -437,7 +469,7 @@ static int steal(const struct fmi_performer *p, struct fmi_tasks_shm *tasks)
 
 int fmi_tasks_perform(const struct fmi_performer *p)
 {
-    struct fmi_tasks_shm *tasks = tasks_of(p->view);
+    struct fmi_tasks_shm *tasks = tasks_for(p);
     if (tasks == NULL)
         return 0;
     int n = 0;
@@ -449,7 +481,7 @@ int fmi_tasks_perform(const struct fmi_performer *p)
 
 int fmi_tasks_help(const struct fmi_performer *p)
 {
-    struct fmi_tasks_shm *tasks = tasks_of(p->view);
+    struct fmi_tasks_shm *tasks = tasks_for(p);
     uint64_t head;
     if (tasks == NULL)
         return 0;
@@ -507,7 +539,8 @@ static void go_on_alone(const struct performance *x, uint64_t begin_ticks)
 static void go_on_with(const struct fmi_performer *p, struct fmi_task_shm *task)
 {
     struct performance x;
-    int rc = prepare(&x, p, task);
+    struct orders copy;
+    int rc = prepare(&x, p, task, &copy);
     if (rc == 0) {
         blame_death(&x, begin_ticks_of(p));
         go_on_alone(&x, begin_ticks_of(p));
@@ -521,7 +554,7 @@ static void go_on_with(const struct fmi_performer *p, struct fmi_task_shm *task)
 
 void fmi_tasks_resume(const struct fmi_performer *p)
 {
-    struct fmi_tasks_shm *tasks = tasks_of(p->view);
+    struct fmi_tasks_shm *tasks = tasks_for(p);
     if (tasks == NULL)
         return;
     struct fmi_task_shm *task = fmi_task_of(p->view, p->rank);

@@ -207,6 +207,7 @@ static inline int fmi_task_is_unwanted(const struct fmi_task_shm *task)
 /* ---- task.c: who runs tasks -------------------------------------------------------------------- */
 
 struct fmi_recycle;
+struct fmi_task_queue;
 
 /* Who performs tasks: a worker, or a caller that works. Private. */
 struct fmi_performer {
@@ -215,6 +216,8 @@ struct fmi_performer {
     uint32_t starts;               /* 0: a caller, which has no successor */
     struct fmi_worker_shm *worker; /* NULL: a caller */
     struct fmi_recycle *recycle;   /* NULL: it is not to be replaced */
+    /* Of a caller, which believes this one's records and orders, not what stands in shared memory; NULL: a worker, or a task that nobody else knows. */
+    const struct fmi_task_queue *queue;
 };
 
 /* The task that `rank` has taken and not ended, also if its process is dead; NULL. Nothing that is read is believed. */

@@ -34,7 +34,7 @@ struct fmi_task_queue { /* made with the pool's first task */
     struct returned returned[FMI_HANDLE_GATES];
     struct fmi_tasks_shm *shm;
     pthread_mutex_t lock;
-    struct segment *segments;
+    struct segment *_Atomic segments; /* new ones first; those that are there stay */
     struct fmi_task_slot *free;
     struct fmi_task_slot *forgotten, **last_forgotten; /* in the order of the ring */
     uint64_t tail;
@@ -90,9 +90,10 @@ static int get_queue(fm_pool *pool, struct fmi_task_queue **out)
 
 static int add_segment(struct fmi_task_queue *queue)
 {
-    size_t n = queue->segments == NULL             ? FIRST_SEGMENT
-               : queue->segments->n < LAST_SEGMENT ? 2 * queue->segments->n
-                                                   : LAST_SEGMENT;
+    struct segment *newest = atomic_load_explicit(&queue->segments, memory_order_relaxed);
+    size_t n = newest == NULL             ? FIRST_SEGMENT
+               : newest->n < LAST_SEGMENT ? 2 * newest->n
+                                          : LAST_SEGMENT;
     struct segment *segment = calloc(1, sizeof *segment + n * sizeof segment->slots[0]);
     if (segment == NULL)
         return -ENOMEM;
@@ -102,8 +103,7 @@ static int add_segment(struct fmi_task_queue *queue)
         return rc;
     }
     segment->n = n;
-    segment->next = queue->segments;
-    queue->segments = segment;
+    segment->next = newest;
     for (size_t i = n; i-- > 0;) {
         struct fmi_task_slot *slot = &segment->slots[i];
         slot->task = (struct fmi_task_shm *)(void *)segment->records + i;
@@ -111,6 +111,8 @@ static int add_segment(struct fmi_task_queue *queue)
         slot->next = queue->free;
         queue->free = slot;
     }
+    /* release: pairs with fmi_task_queue_find */
+    atomic_store_explicit(&queue->segments, segment, memory_order_release);
     return 0;
 }
 
@@ -153,7 +155,8 @@ static int is_full(const struct fmi_task_queue *queue)
 
 struct fmi_performer fmi_task_caller(const fm_pool *pool)
 {
-    return (struct fmi_performer){.view = &pool->view};
+    return (struct fmi_performer){
+        .view = &pool->view, .queue = atomic_load_explicit(&pool->queue, memory_order_acquire)};
 }
 
 /* Without the lock. A caller that works makes room itself. */
@@ -226,14 +229,13 @@ struct fm_result *fmi_task_forgotten(fm_pool *pool)
 }
 
 /* Function, sizes and argument, and what lies in `more` but for what workers write there. */
-static uint64_t sum_orders(const struct fmi_task_slot *slot, size_t arg_bytes)
+static uint64_t sum_orders(const struct fmi_task_shm *task, size_t arg_bytes,
+                           const struct fmi_more_shm *more)
 {
-    const struct fmi_task_shm *task = slot->task;
     const char *begin = (const char *)&task->fn;
     uint64_t sum = fmi_task_sum(begin, (size_t)(task->arg - begin) + arg_bytes);
-    if (slot->shared_more != NULL)
-        sum += 3 * fmi_task_sum((const char *)slot->shared_more,
-                                offsetof(struct fmi_more_shm, busy_ticks));
+    if (more != NULL)
+        sum += 3 * fmi_task_sum((const char *)more, offsetof(struct fmi_more_shm, busy_ticks));
     return sum;
 }
 
@@ -242,7 +244,12 @@ void fmi_task_remember_orders(struct fmi_task_slot *slot)
     slot->shared_more = slot->task->more;
     slot->arg_bytes =
         (slot->task->kind & FMI_TASK_ARG_AS_IS) ? sizeof(void *) : slot->task->arg_bytes;
-    slot->orders = sum_orders(slot, slot->arg_bytes);
+    slot->orders = sum_orders(slot->task, slot->arg_bytes, slot->shared_more);
+}
+
+static int are_orders_whole(const struct fmi_task_slot *slot)
+{
+    return sum_orders(slot->task, slot->arg_bytes, slot->shared_more) == slot->orders;
 }
 
 void fmi_task_submit(fm_pool *pool, struct fmi_task_slot *slot, int is_forgotten)
@@ -262,6 +269,40 @@ void fmi_task_submit(fm_pool *pool, struct fmi_task_slot *slot, int is_forgotten
         forget(queue, slot);
     pthread_mutex_unlock(&queue->lock);
     fmi_park_wake(&pool->view.shm->work);
+}
+
+/* ---- a caller that works ------------------------------------------------------------------------ */
+
+struct fmi_tasks_shm *fmi_task_queue_shared(const struct fmi_task_queue *queue)
+{
+    return queue->shm;
+}
+
+const struct fmi_task_slot *fmi_task_queue_find(const struct fmi_task_queue *queue,
+                                                const struct fmi_task_shm *task)
+{
+    /* acquire: pairs with add_segment */
+    const struct segment *s = atomic_load_explicit(&queue->segments, memory_order_acquire);
+    for (; s != NULL; s = s->next) {
+        size_t at = (uintptr_t)task - (uintptr_t)s->records; /* below it: more than there are */
+        if (at < s->n * sizeof *task && at % sizeof *task == 0)
+            return &s->slots[at / sizeof *task];
+    }
+    return NULL;
+}
+
+/* The copies are summed: what is written there from now on leads nobody astray. */
+int fmi_task_copy_orders(const struct fmi_task_slot *slot, struct fmi_task_shm *task,
+                         struct fmi_more_shm *more)
+{
+    const char *from = (const char *)&slot->task->fn;
+    memcpy(&task->fn, from, (size_t)(slot->task->arg - from) + slot->arg_bytes);
+    if (slot->shared_more != NULL)
+        memcpy(more, slot->shared_more, offsetof(struct fmi_more_shm, busy_ticks));
+    return sum_orders(task, slot->arg_bytes, slot->shared_more == NULL ? NULL : more) ==
+                   slot->orders
+               ? 0
+               : FM_ECORRUPT;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------- */
@@ -307,7 +348,7 @@ int fmi_task_code(const struct fmi_task_slot *slot)
         return FM_ECANCELLED;
     if (state != FMI_TASK_ENDED)
         return FM_ECORRUPT;
-    if (sum_orders(slot, slot->arg_bytes) != slot->orders)
+    if (!are_orders_whole(slot))
         return FM_ECORRUPT;
     if (error != 0)
         return fmi_code_of_error(error);
@@ -411,7 +452,7 @@ static int is_in_a_hand(const struct fmi_pool_view *view, const struct fmi_tasks
     return 0;
 }
 
-/* Invariants (1) and (2) of task.h; they may be broken for a moment, by who is between two of its steps. */
+/* Orders; invariants (1) and (2) of task.h; these may be broken for a moment, by who is between two of its steps. */
 static int is_in_place(const fm_pool *pool, const struct fmi_task_slot *slot)
 {
     const struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_acquire);
@@ -419,6 +460,8 @@ static int is_in_place(const fm_pool *pool, const struct fmi_task_slot *slot)
     int rank = fmi_task_rank(word);
     if (word >> 32 != 0 || rank >= pool->view.n_ranks ||
         (fmi_task_flags(word) & ~(unsigned)(FMI_TASK_WANTED | FMI_TASK_UNWANTED)) != 0)
+        return 0;
+    if (!are_orders_whole(slot)) /* what is done by others may never end */
         return 0;
     switch (fmi_task_state(word)) {
     case FMI_TASK_QUEUED:
@@ -453,7 +496,8 @@ void fmi_task_inspect(fm_pool *pool, struct fmi_task_slot *slot)
 void fmi_task_queue_end(fm_pool *pool, void (*end)(struct fm_result *owner))
 {
     struct fmi_task_queue *queue = atomic_load(&pool->queue);
-    for (struct segment *s = queue == NULL ? NULL : queue->segments; s != NULL; s = s->next)
+    for (struct segment *s = queue == NULL ? NULL : atomic_load(&queue->segments); s != NULL;
+         s = s->next)
         for (size_t i = 0; i < s->n; i++)
             if (s->slots[i].owner != NULL)
                 end(s->slots[i].owner);
@@ -477,9 +521,9 @@ void fmi_task_queue_free(fm_pool *pool)
     struct fmi_task_queue *queue = atomic_load(&pool->queue);
     if (queue == NULL)
         return;
-    while (queue->segments != NULL) {
-        struct segment *segment = queue->segments;
-        queue->segments = segment->next;
+    for (struct segment *segment = atomic_load(&queue->segments), *next; segment != NULL;
+         segment = next) {
+        next = segment->next;
         drop_records(segment);
         fmi_guarded_give(segment->records);
         free(segment);

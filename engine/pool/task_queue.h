@@ -4,7 +4,7 @@
 
 /*
  * Tasks from the host's side: records are handed out, filled, queued, asked about, and given to other tasks. What the host needs to know of
- * a task it keeps in a slot, in private memory, and believes of the record no more than its state, outcome and code.
+ * a task it keeps in a slot, in private memory, and believes of the record no more than its state, outcome and code. Nor does a caller that works, before it runs one.
  */
 
 #include "handle.h"
@@ -58,6 +58,14 @@ int fmi_task_queue_is_whole(fm_pool *pool);
 
 /* This thread as one that runs tasks, on a pool whose caller works. */
 struct fmi_performer fmi_task_caller(const fm_pool *pool);
+/* Its ring and hands. */
+struct fmi_tasks_shm *fmi_task_queue_shared(const struct fmi_task_queue *queue);
+/* The slot of a record; NULL: it is none, so whoever named it was led astray. Any address. */
+const struct fmi_task_slot *fmi_task_queue_find(const struct fmi_task_queue *queue,
+                                                const struct fmi_task_shm *task);
+/* Copies what the host wrote of a task that this thread has taken, and its block, if it has one. 0; FM_ECORRUPT: it is not what was written. */
+int fmi_task_copy_orders(const struct fmi_task_slot *slot, struct fmi_task_shm *task,
+                         struct fmi_more_shm *more);
 
 /* When the pool ends: calls `end` for each owner. Then frees everything; the shared part goes with the pool's workers. */
 void fmi_task_queue_end(fm_pool *pool, void (*end)(struct fm_result *owner));

@@ -5,7 +5,9 @@
  * MODELLED   one job of G grains, W slots with one worker each, any number of deaths. A slot has
  *            R = lo, hi, thief, par    unclaimed grains, name of a thief in transit, install parity
  *            F = flo, fhi              the chunk in flight: written before the claim, cleared after
- *                                      the work
+ *                                      the work; none when equal: the grains that the slot has
+ *                                      finished (with COUNTS; else 0)
+ *            B = before                what F was as none, while it is a chunk (with COUNTS)
  *            S = svic, smid, send, spar   the steal in progress: written before it is committed
  *            Each is one 64-bit word of the engine; a step is one access to one of them. A dead
  *            worker is replaced on its slot; the replacement goes on from S, then F, then R.
@@ -33,6 +35,7 @@
  *
  * CHECKED    no grain runs again unless its worker died with it in flight (assertion on may);
  *            the job is declared done only when every grain has run (assertion on ran);
+ *            then the counts that the scan has read add up to all grains, with COUNTS (on n);
  *            it is always declared done, although workers leave as soon as others are busy
  *            (assertion on done, no invalid end state);
  *            with at most n deaths, -DDEATHS=n, all of it ends (no cycle: pan built with -DNP, run
@@ -52,6 +55,7 @@
  *   NORESCAN      a replacement does not look for completion
  *   BUSYPICK      thieves pick victims in transit too (a cycle)
  *   REENTER       the successor of one that had left comes back (with CALLER)
+ *   ALWAYSKEEP    B := F also where F is a chunk, of a steal that is done again (with COUNTS)
  *
  * -DSKEW gives all grains to slot 0; -DSTAY lets a worker look again where it would leave.
  *
@@ -63,6 +67,7 @@
  *            W=3 G=4            4.9e6            6 s   0.4 GB
  *            W=3 G=5            8.9e6           11 s   0.5 GB
  *            W=3 G=4 C=2 SKEW   9.2e6           12 s   0.6 GB
+ *            W=3 G=3 COUNTS     2.8e6            4 s   0.3 GB
  *            W=2 G=8 C=3 SKEW CALLER: 3.7e6 states, 5 s, 0.3 GB
  *            W=4 G=2            more than 4.4e7 states and 2.4 GB: not finished, no error so far
  *            NOMOVES and LATEMOVES need 3 workers and 3 grains, BLINDINSTALL the same and a death,
@@ -95,6 +100,9 @@ byte deaths;
 byte lo[W], hi[W], thief[W];    /* R; thief: 0 none, else slot + 1 */
 bit par[W];
 byte flo[W], fhi[W];            /* F; equal: nothing in flight */
+#ifdef COUNTS
+byte before[W];                 /* B */
+#endif
 byte svic[W], smid[W], send[W]; /* S; svic: 0 none, else victim + 1 */
 bit spar[W];
 byte watch[SCANNERS];           /* 0 not scanning, 1 no move since the scan began, 2 moved */
@@ -141,6 +149,17 @@ bit done;
 #define FORGET l = 0; h = 0; v = 0
 #endif
 
+/* What a scan has read of the counts: n, a variable of whoever scans. */
+#ifdef COUNTS
+#define ADD_COUNT n = n + flo[v]
+#define FORGET_COUNT n = 0
+#define CHECK_COUNT assert(n == G); FORGET_COUNT
+#else
+#define ADD_COUNT skip
+#define FORGET_COUNT skip
+#define CHECK_COUNT skip
+#endif
+
 inline die()
 {
     COUNT_DEATH;
@@ -149,7 +168,7 @@ inline die()
     :: k < fhi[i] && svic[i] == 0 && lo[i] > flo[i] -> may[k] = 1; k++
     :: else -> break
     od;
-    l = 0; h = 0; v = 0; k = 0; watch[i] = 0; FORGET_LENGTH; BORN(1)
+    l = 0; h = 0; v = 0; k = 0; watch[i] = 0; FORGET_LENGTH; FORGET_COUNT; BORN(1)
 }
 
 /* One access to shared words, or death before it. */
@@ -188,11 +207,28 @@ inline declare_done()
     :: else -> break
     od;
     k = 0;
+    CHECK_COUNT;
     done = 1
 }
 
 inline write_intent() { flo[i] = l; fhi[i] = END(l, h) }
+#ifndef COUNTS
 inline clear_intent() { flo[i] = 0; fhi[i] = 0 }
+inline finish() { clear_intent() }
+#else
+/* A chunk that is there already is a dead worker's. */
+#ifdef ALWAYSKEEP
+#define KEEP_COUNT STEP(before[i] = flo[i])
+#else
+#define KEEP_COUNT                                                                                 \
+    if                                                                                             \
+    :: IDLE(i) -> STEP(before[i] = flo[i])                                                         \
+    :: else -> skip                                                                                \
+    fi
+#endif
+inline clear_intent() { flo[i] = before[i]; fhi[i] = before[i] }
+inline finish() { flo[i] = before[i] + fhi[i] - flo[i]; fhi[i] = flo[i] }
+#endif
 inline record_steal()
 {
     svic[i] = v + 1; smid[i] = l + (h - l) / 2; send[i] = h; spar[i] = 1 - par[i]
@@ -231,14 +267,14 @@ inline read_all(me)
     :: v < W && IDLE(v) ->
         if
         :: !EMPTY(v) || thief[v] != 0 -> goto leave
-        :: d_step { EMPTY(v) && thief[v] == 0 -> v++ }
+        :: d_step { EMPTY(v) && thief[v] == 0 -> ADD_COUNT; v++ }
         fi
 #else
     :: v < W && (!EMPTY(v) || thief[v] != 0) -> goto leave
     :: v < W && EMPTY(v) && thief[v] == 0 ->
         if
         :: !IDLE(v) -> goto leave
-        :: d_step { IDLE(v) -> v++ }
+        :: d_step { IDLE(v) -> ADD_COUNT; v++ }
         fi
 #endif
     :: v == W -> break
@@ -254,6 +290,9 @@ inline read_all(me)
 proctype worker(byte i)
 {
     byte l, h, v, k; /* k is 0 between steps */
+#ifdef COUNTS
+    byte n;
+#endif
 #if C > 1
     byte c;
 #endif
@@ -279,6 +318,9 @@ again:
 
 claim:
     CHOOSE_LENGTH;
+#ifdef COUNTS
+    KEEP_COUNT;
+#endif
 #ifndef LATEINTENT
     STEP(write_intent());
 #endif
@@ -295,7 +337,7 @@ claim:
 
 work:
     STEP(run_chunk());
-    STEP(clear_intent());
+    STEP(finish());
     goto again;
 
 idle:
@@ -343,6 +385,9 @@ steal:
 
 take:
     CHOOSE_LENGTH;
+#ifdef COUNTS
+    KEEP_COUNT;
+#endif
 #ifdef EARLYRELEASE
     STEP(thief[svic[i] - 1] = 0);
 #endif
@@ -372,7 +417,7 @@ scan:
     read_all(i);
     STEP(declare_done());
 leave:
-    STEP(v = 0; watch[i] = 0);
+    STEP(v = 0; FORGET_COUNT; watch[i] = 0);
 #ifdef CALLER
     STEP(left[i] = 1);
 #ifdef REENTER
@@ -395,6 +440,9 @@ leave:
 proctype caller()
 {
     byte v, k;
+#ifdef COUNTS
+    byte n;
+#endif
 
     if /* before it sleeps; one look stands for many, as one that fails changes nothing */
     :: goto look
@@ -417,7 +465,7 @@ look:
     d_step { declare_done() };
     goto out;
 leave:
-    v = 0;
+    d_step { v = 0; FORGET_COUNT };
     watch[W] = 0;
     if
     :: !awaited -> goto announce
