@@ -239,6 +239,14 @@ static int report_failures(struct work *w)
                          out != NULL ? "; their rows are zero in " : "", out != NULL ? out : "");
 }
 
+static const char *advise_for_next_time(const struct work *w)
+{
+    if (w->n_before >= 0)
+        return "the same command goes on from there";
+    return w->job.function.kernel == NULL ? "--journal FILE keeps what is done for the next time"
+                                          : NULL;
+}
+
 /* A signal ended the map: the output stays as it was. What is done, and what failed, is told. */
 static int report_stop(struct work *w)
 {
@@ -257,9 +265,7 @@ static int report_stop(struct work *w)
     fmc_kinds_describe(w->records, w->n_records, kinds, sizeof kinds);
     if (w->n_failed > 0)
         snprintf(failed, sizeof failed, ", %" PRId64 " failed: %s", w->n_failed, kinds);
-    return fmc_say_error(FMC_SIGNALLED + number,
-                         is_kept ? "the same command goes on from there"
-                                 : "--journal FILE keeps what is done for the next time",
+    return fmc_say_error(FMC_SIGNALLED + number, advise_for_next_time(w),
                          "stopped by SIG%s: %" PRId64 " of %" PRId64 " items done%s; %s%s",
                          sigabbrev_np(number), w->n_done, w->job.n, failed,
                          is_kept        ? "what is done is kept"

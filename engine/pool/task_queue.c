@@ -244,15 +244,20 @@ static int are_orders_whole(const struct fmi_task_slot *slot)
     return sum_orders(slot->task, slot->arg_bytes, slot->shared_more) == slot->orders;
 }
 
+void fmi_task_remember_orders(struct fmi_task_slot *slot)
+{
+    slot->shared_more = slot->task->more;
+    slot->arg_bytes =
+        (slot->task->kind & FMI_TASK_ARG_AS_IS) ? sizeof(void *) : slot->task->arg_bytes;
+    slot->orders = sum_orders(slot->task, slot->arg_bytes, slot->shared_more);
+}
+
 void fmi_task_submit(fm_pool *pool, struct fmi_task_slot *slot, int is_forgotten)
 {
     struct fmi_task_queue *queue = atomic_load_explicit(&pool->queue, memory_order_relaxed);
     struct fmi_task_shm *_Atomic *ring = fmi_tasks_ring(queue->shm, pool->view.n_ranks);
     slot->position = queue->tail;
-    slot->shared_more = slot->task->more;
-    slot->arg_bytes =
-        (slot->task->kind & FMI_TASK_ARG_AS_IS) ? sizeof(void *) : slot->task->arg_bytes;
-    slot->orders = sum_orders(slot->task, slot->arg_bytes, slot->shared_more);
+    fmi_task_remember_orders(slot);
     atomic_store_explicit(&slot->n_doubts, 0, memory_order_relaxed);
     /* release: pairs with t2 */
     atomic_store_explicit(&slot->task->word, fmi_task_word(0, 0, FMI_TASK_QUEUED),

@@ -27,6 +27,8 @@ struct fmi_task_slot {
 
 /* A record for a task, its host's lines written by the caller until fmi_task_submit(). 0; as fmi_pool_trouble; -ENOMEM, -ENOSPC. Locks the queue. */
 int fmi_task_begin(fm_pool *pool, struct fmi_task_slot **out);
+/* Of a record that is written: from here on fmi_task_code() tells if it was overwritten. fmi_task_submit() does it. */
+void fmi_task_remember_orders(struct fmi_task_slot *slot);
 /* q1 .. q3. Unlocks the queue. Forgotten: nobody will ask, so fmi_task_forgotten() tells when it is over. */
 void fmi_task_submit(fm_pool *pool, struct fmi_task_slot *slot, int is_forgotten);
 /* The owner of a forgotten task that is over, once for each; NULL: there is none just now. */

@@ -198,6 +198,7 @@ static void run_here(const struct fmi_window *w, struct fmi_batch *b)
     memset(b->own.task, 0, sizeof *b->own.task);
     fill_record(w, b, b->own.task);
     b->slot = &b->own;
+    fmi_task_remember_orders(b->slot);
     fmi_task_run_here(b->own.task);
 }
 

@@ -5,9 +5,9 @@
 #include "clock.h"
 #include "error.h"
 #include "heap.h"
-#include "rlimits.h"
 #include "opts.h"
 #include "process.h"
+#include "rlimits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -361,7 +361,6 @@ static int take_note(fm_process *p)
     return 1;
 }
 
-/* Signals do not end it. */
 static int await_note(fm_process *p, int64_t deadline_ns)
 {
     for (;;) {
@@ -370,8 +369,8 @@ static int await_note(fm_process *p, int64_t deadline_ns)
             return 0;
         int rc = fmi_park_alive(&p->shm->events, seen, 0, &p->shm->life.word, p->life_value,
                                 deadline_ns);
-        if (rc == -ETIMEDOUT || (rc != 0 && fmi_now_ns() >= deadline_ns))
-            return take_note(p) ? 0 : -ETIMEDOUT;
+        if (rc != 0)
+            return take_note(p) ? 0 : rc;
     }
 }
 

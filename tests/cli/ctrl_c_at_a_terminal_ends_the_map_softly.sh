@@ -92,9 +92,10 @@ for how in "^C SIGINT 130" "15 SIGTERM 143"; do
     at_terminal "$word" "$FORKMAP" map ./f.so:slow range:0:100000 --out f8: -o out.npy --on-error continue
     once "^item 3: the function returned 7 \(worker"
     once "^forkmap: stopped by $name: [0-9]+ of 100000 items done, 1 failed: 1 returned 7; nothing was written$"
+    once "^  --journal FILE keeps what is done for the next time$"
     once "^[0-9]+ of 100000 items in "
     once "^exit $code$"
-    grep -vE '^$|^ *[0-9]+% |^item 3: |^forkmap: stop|^[0-9]+ of 100000 items in |^exit ' stdout >rest &&
+    grep -vE '^$|^ *[0-9]+% |^item 3: |^forkmap: stop|^  --journal FILE |^[0-9]+ of 100000 items in |^exit ' stdout >rest &&
         fail "what is this: $(cat rest)"
     at_terminal "$word" "$FORKMAP" map ./f.so:minute range:0:100000 --out f8: -o out.npy
     once "^forkmap: stopping: "

@@ -43,7 +43,7 @@ kill -TERM $pid
 code=0
 wait $pid || code=$?
 [ $code = 143 ] || fail "exit code $code"
-says "stopped by SIGTERM: what is done is kept" "the same command goes on"
+says "forkmap: stopped by SIGTERM: " " of 1000 items done; what is done is kept" "the same command goes on"
 [ ! -e out.npy ] && [ -e out.npy.part ] || fail "not out.npy.part alone"
 rm slow
 # A failure that ends the map, and is tried again.
