@@ -7,6 +7,7 @@
 #include "task.h"
 
 enum { LOOK_NS = 1000000, LOOK_LONG_NS = 50000000 };
+enum { MOST_AGO = 16 }; /* [starts] of a rank while a turn lasts */
 #define LEAST_NS                                                                                   \
     FM_SECONDS(10) /* a turn; longer ones last twice what the attempt took that was killed */
 #define MOST_NS FM_SECONDS(86400)
@@ -33,21 +34,29 @@ static unsigned state_of(uint64_t turn)
     return (unsigned)(turn & 3);
 }
 
-/* What nobody can have written has passed, too. */
 static int has_passed(uint64_t turn)
 {
     int32_t left_ms = (int32_t)((uint32_t)(turn >> 32) - now_ms());
-    return left_ms <= 0 || left_ms > 2 * (MOST_NS / 1000000) || state_of(turn) == 0 ||
-           state_of(turn) == 3 || rank_of(turn) < 0;
+    return left_ms <= 0 || left_ms > 2 * (MOST_NS / 1000000);
 }
 
-/* The turn of another; 0: there is none. One that has passed is taken away. */
+/* What no worker of today can have written: the word lies where a stray write can reach it, and nobody would end such a turn. */
+static int is_nobodys(const struct fmi_pool_view *view, uint64_t turn)
+{
+    int rank = rank_of(turn);
+    if (state_of(turn) == 0 || state_of(turn) == 3 || rank < 0 || rank >= view->n_ranks)
+        return 1;
+    uint32_t ago = atomic_load(&view->crew->workers[rank].starts) - (uint32_t)(turn >> 13);
+    return (uint16_t)(ago + MOST_AGO) > 2 * MOST_AGO; /* a standby is one ahead, or two */
+}
+
+/* The turn of another; 0: there is none. One that has passed, or is nobody's, is taken away. */
 static uint64_t turn_of_another(const struct fmi_pool_view *view, int rank)
 {
     uint64_t turn = atomic_load(FMI_POOL_TURN(view->shm));
     if (turn == 0 || rank_of(turn) == rank)
         return 0;
-    if (!has_passed(turn))
+    if (!has_passed(turn) && !is_nobodys(view, turn))
         return turn;
     if (atomic_compare_exchange_strong(FMI_POOL_TURN(view->shm), &turn, 0))
         fmi_park_wake(&view->shm->work);

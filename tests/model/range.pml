@@ -67,7 +67,7 @@
  *            W=3 G=4            4.9e6            6 s   0.4 GB
  *            W=3 G=5            8.9e6           11 s   0.5 GB
  *            W=3 G=4 C=2 SKEW   9.2e6           12 s   0.6 GB
- *            W=3 G=3 COUNTS     2.8e6            4 s   0.3 GB
+ *            W=3 G=3 COUNTS     2.8e6            7 s   0.3 GB
  *            W=2 G=8 C=3 SKEW CALLER: 3.7e6 states, 5 s, 0.3 GB
  *            W=4 G=2            more than 4.4e7 states and 2.4 GB: not finished, no error so far
  *            NOMOVES and LATEMOVES need 3 workers and 3 grains, BLINDINSTALL the same and a death,
