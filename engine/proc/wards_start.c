@@ -21,10 +21,13 @@ int fmi_wards_needs(const struct fmi_warden *w, int rank)
 }
 
 /* A share must be run, whatever else happens. */
-static int is_on_trial(const struct fmi_warden *w, int rank)
+/* Which trial a process of this rank is part of; 0: of none. */
+static uint32_t trial_of(const struct fmi_warden *w, int rank)
 {
-    return atomic_load(&w->shm->trial) % 2 == 1 && (uint32_t)rank >= atomic_load(&w->shm->firm) &&
-           !has_share(w, rank);
+    uint32_t trial = atomic_load(&w->shm->trial);
+    return trial % 2 == 1 && (uint32_t)rank >= atomic_load(&w->shm->firm) && !has_share(w, rank)
+               ? trial
+               : 0;
 }
 
 void fmi_wards_fail_trial(struct fmi_warden *w, int rank, uint32_t trial, int code)
@@ -37,7 +40,7 @@ void fmi_wards_fail_trial(struct fmi_warden *w, int rank, uint32_t trial, int co
 }
 
 /* starts is raised before the fork, so that a worker can be sure of its own number. */
-static int start_worker(struct fmi_warden *w, int rank)
+static int start_worker(struct fmi_warden *w, int rank, uint32_t trial)
 {
     struct fmi_worker_shm *shared = &w->shm->workers[rank];
     struct fmi_ward *ward = &w->wards[rank];
@@ -45,7 +48,6 @@ static int start_worker(struct fmi_warden *w, int rank)
     pid_t self = getpid();
     atomic_store(&shared->starts, starts);
     atomic_store(&shared->call, 0);
-    uint32_t trial = is_on_trial(w, rank) ? atomic_load(&w->shm->trial) : 0;
     if (trial != 0) { /* what an earlier one said is told already */
         atomic_store(&shared->init_code, 0);
         atomic_store(&shared->stack_code, 0);
@@ -90,11 +92,13 @@ void fmi_wards_start_missing(struct fmi_warden *w)
     for (int rank = w->plan->first; rank < w->plan->n; rank++) {
         if (!is_missing(w, rank))
             continue;
-        int rc = start_worker(w, rank);
+        uint32_t trial =
+            trial_of(w, rank); /* as it begins: a fork may last longer than its trial */
+        int rc = start_worker(w, rank, trial);
         if (rc == 0)
             continue;
-        if (is_on_trial(w, rank)) {
-            fmi_wards_fail_trial(w, rank, atomic_load(&w->shm->trial), rc);
+        if (trial != 0) {
+            fmi_wards_fail_trial(w, rank, trial, rc);
             continue;
         }
         tell_unforked(w, rank, rc);
