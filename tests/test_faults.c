@@ -47,6 +47,13 @@ static pid_t pid_of(fm_pool *pool, int rank)
     return info.pid;
 }
 
+static void kill_worker(fm_pool *pool, int rank)
+{
+    pid_t pid = pid_of(pool, rank);
+    assert_true(pid > 0); /* kill(0) would be for the whole group */
+    kill(pid, SIGKILL);
+}
+
 /* ---- kills ------------------------------------------------------------------------------------------- */
 
 static void
@@ -57,7 +64,7 @@ test_faults_workers_killed_while_idle_are_replaced_and_the_next_map_is_right(voi
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     for (uint64_t round = 1; round <= 20; round++) {
         memset(fm_array_data(out), 0xff, fm_array_bytes(out));
-        kill(pid_of(pool, (int)(round % 2)), SIGKILL);
+        kill_worker(pool, (int)(round % 2));
         t_expect(fm_pool_map_range(pool, copy, 0, N, out, NULL), 0); /* at once */
         check_all_but(out, -1);
         while (t_counters(pool).deaths < round || pid_of(pool, (int)(round % 2)) == 0)
@@ -345,7 +352,7 @@ static void test_faults_workers_that_begin_to_abort_as_they_start_break_the_pool
     t_expect(fm_pool_map_range(pool, copy, 0, N, out, NULL), 0);
     atomic_store((_Atomic int *)fm_array_data(is_broken), 1);
     for (int rank = 0; rank < 2; rank++)
-        kill(pid_of(pool, rank), SIGKILL);
+        kill_worker(pool, rank);
     for (int rc = 0;
          rc != FM_EBROKEN;) /* the first may be done by one that is about to be killed */
         if ((rc = fm_pool_map_range(pool, copy, 0, N, out, NULL)) != 0)
@@ -383,7 +390,7 @@ static void test_faults_fork_that_fails_for_a_while_is_tried_again(void **state)
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     assert_int_equal(fmi_fault_arm_to(FMI_FAULT_FAIL, EAGAIN, "sys.fork", 1, 5), 0);
     for (int rank = 0; rank < 2; rank++)
-        kill(pid_of(pool, rank), SIGKILL);
+        kill_worker(pool, rank);
     for (int i = 0; i < 5; i++)
         t_expect(fm_pool_map_range(pool, copy, 0, N, out, NULL), 0);
     check_all_but(out, -1);
@@ -409,7 +416,7 @@ static void test_faults_fork_that_fails_for_good_breaks_the_pool(void **state)
     fm_pool *pool = t_open(2, FM_CALLER_SLEEPS);
     assert_int_equal(fmi_fault_arm_to(FMI_FAULT_FAIL, EAGAIN, "sys.fork", 1, INT_MAX / 2), 0);
     for (int rank = 0; rank < 2; rank++)
-        kill(pid_of(pool, rank), SIGKILL);
+        kill_worker(pool, rank);
     while (rc == 0) /* the first may be done by one that is about to be killed */
         rc = fm_pool_map_range(pool, copy, 0, N, out, NULL);
     t_expect(rc, FM_EBROKEN);
