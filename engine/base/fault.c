@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define SHARED_FILE "FMI_FAULT_FILE" /* in the environment */
-#define ANY         "*"                  /* as a name: all are only noted */
+#define ANY         "*"              /* as a name: all are only noted */
 
 enum { POINT_BYTES = 40, PROCESS_BYTES = 16, MAX_SEEN = 1024 };
 
