@@ -52,7 +52,7 @@ int fmi_rlimits_explain(int rc)
 
 int fmi_rlimits_check_descriptors(int n, const char *what_for)
 {
-    int probes[16], n_open = 0, error = 0;
+    int probes[16] = {0}, n_open = 0, error = 0;
     if (n > (int)(sizeof probes / sizeof probes[0]))
         n = (int)(sizeof probes / sizeof probes[0]);
     while (n_open < n && error == 0) {
