@@ -39,7 +39,7 @@ int chaos_trap_end(struct chaos_stage *stage)
 void chaos_trap_let_go(struct chaos_stage *stage)
 {
     atomic_store(&stage->taker, 0);
-    atomic_store(&stage->is_held, 0);
+    atomic_store(&stage->held, 0);
 }
 
 static int take(struct chaos_stage *stage, uint32_t trap)
@@ -48,10 +48,11 @@ static int take(struct chaos_stage *stage, uint32_t trap)
     if (atomic_load(&stage->host) == getpid() ||
         !atomic_compare_exchange_strong(&stage->trap, &trap, 0))
         return 0;
-    atomic_store(&stage->is_held, is_stop);
+    atomic_store(&stage->held, is_stop ? getpid() : 0);
     atomic_store(&stage->taker, getpid());
-    while (is_stop && atomic_load(&stage->is_held))
-        usleep(SHORT_US); /* the killer stops it now */
+    /* The killer stops it now. By the time that it goes on another may be held. */
+    while (is_stop && atomic_load(&stage->held) == getpid())
+        usleep(SHORT_US);
     return !is_stop;
 }
 

@@ -9,7 +9,7 @@
  *   trap    0 -> {place, kind}   the killer sets it
  *           {place, kind} -> 0   the worker that takes it, by CAS; or the killer, who takes it back
  *   taker   0, before a trap is set; then the pid of the worker that took it, which dies; or, for kinds that stop, waits until
- *   is_held is 0 again: the killer stops it there, and continues or kills it.
+ *   held is not its pid any more: the killer stops it there, and continues or kills it.
  *   So a trap is for the first one that comes, once: whoever runs the item again finds none. Never for the host: a caller that works
  *   passes by.
  *
@@ -23,7 +23,7 @@
 
 struct chaos_stage {
     _Atomic uint32_t trap;
-    _Atomic int32_t taker, is_held;
+    _Atomic int32_t taker, held;
     _Atomic int32_t passages; /* of fault points, until the trap springs */
     _Atomic int32_t point;    /* whose passages count; -1: all */
     _Atomic uint32_t toil;    /* steps of an item of weight 1 */
