@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The table of faults and the tests that show what is promised of each.
 
-    faults.py run BUILD [JUNIT]   runs these tests and writes docs/reliability.md: ./dev faults. With what ctest --output-junit has written it
-                             runs nothing: ./dev test --output-junit JUNIT, ./dev faults JUNIT
+    faults.py run BUILD [JUNIT]...   runs these tests and writes docs/reliability.md: ./dev faults. With what ctest --output-junit has written it
+                             runs nothing: ./dev test --output-junit JUNIT, ./dev faults JUNIT. Of a test in several files the last one counts
     faults.py tests BUILD    each row of the table has tests, and each of them is there
     faults.py page           docs/reliability.md has the rows of the table
 
@@ -251,13 +251,15 @@ def write_page(rows, found, outcomes):
 # ---- what can be asked for ----
 
 
-def run(build, report=None):
+def run(build, *reports):
     rows = read_table()
     check_rows(rows)
     known = ask_for_tests(build)
     found = find_tests(rows, known)
     wanted = {name for names in found.values() for name in names}
-    outcomes = read_outcomes(report) if report else run_tests(build, {known[name] for name in wanted})
+    outcomes = {} if reports else run_tests(build, {known[name] for name in wanted})
+    for report in reports:
+        outcomes.update(read_outcomes(report))
     outcomes = {name: outcome for name, outcome in outcomes.items() if name in wanted}
     write_page(rows, found, outcomes)
     wrong = []
