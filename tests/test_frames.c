@@ -113,6 +113,9 @@ union symbol { /* ISO C has no cast between the two */
 static void test_frames_of_a_library_opened_after_the_pool_name_it(void **state)
 {
     (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    t_skip("a build without UBSan, which ends the process before the library's wild store");
+#endif
     fm_pool *pool = t_open(1, FM_CALLER_SLEEPS);
     void *handle = dlopen(T_MODULE_DIR "/scale2.so", RTLD_NOW | RTLD_LOCAL);
     assert_non_null(handle);

@@ -151,13 +151,13 @@ bit done;
 
 /* What a scan has read of the counts: n, a variable of whoever scans. */
 #ifdef COUNTS
-#define ADD_COUNT n = n + flo[v]
-#define FORGET_COUNT n = 0
+#define NEXT_COUNTED n = n + flo[v]; v++
+#define FORGET_COUNT n = 0;
 #define CHECK_COUNT assert(n == G); FORGET_COUNT
 #else
-#define ADD_COUNT skip
-#define FORGET_COUNT skip
-#define CHECK_COUNT skip
+#define NEXT_COUNTED v++
+#define FORGET_COUNT
+#define CHECK_COUNT
 #endif
 
 inline die()
@@ -168,7 +168,7 @@ inline die()
     :: k < fhi[i] && svic[i] == 0 && lo[i] > flo[i] -> may[k] = 1; k++
     :: else -> break
     od;
-    l = 0; h = 0; v = 0; k = 0; watch[i] = 0; FORGET_LENGTH; FORGET_COUNT; BORN(1)
+    l = 0; h = 0; v = 0; k = 0; watch[i] = 0; FORGET_LENGTH; FORGET_COUNT BORN(1)
 }
 
 /* One access to shared words, or death before it. */
@@ -207,7 +207,7 @@ inline declare_done()
     :: else -> break
     od;
     k = 0;
-    CHECK_COUNT;
+    CHECK_COUNT
     done = 1
 }
 
@@ -267,14 +267,14 @@ inline read_all(me)
     :: v < W && IDLE(v) ->
         if
         :: !EMPTY(v) || thief[v] != 0 -> goto leave
-        :: d_step { EMPTY(v) && thief[v] == 0 -> ADD_COUNT; v++ }
+        :: d_step { EMPTY(v) && thief[v] == 0 -> NEXT_COUNTED }
         fi
 #else
     :: v < W && (!EMPTY(v) || thief[v] != 0) -> goto leave
     :: v < W && EMPTY(v) && thief[v] == 0 ->
         if
         :: !IDLE(v) -> goto leave
-        :: d_step { IDLE(v) -> ADD_COUNT; v++ }
+        :: d_step { IDLE(v) -> NEXT_COUNTED }
         fi
 #endif
     :: v == W -> break
@@ -417,7 +417,7 @@ scan:
     read_all(i);
     STEP(declare_done());
 leave:
-    STEP(v = 0; FORGET_COUNT; watch[i] = 0);
+    STEP(v = 0; FORGET_COUNT watch[i] = 0);
 #ifdef CALLER
     STEP(left[i] = 1);
 #ifdef REENTER
@@ -465,7 +465,10 @@ look:
     d_step { declare_done() };
     goto out;
 leave:
-    d_step { v = 0; FORGET_COUNT };
+    v = 0;
+#ifdef COUNTS
+    n = 0;
+#endif
     watch[W] = 0;
     if
     :: !awaited -> goto announce
