@@ -44,8 +44,8 @@ static void test_symbol_of_a_stripped_library_is_what_it_exports(void **state)
     struct dl_find_object found;
     (void)state;
     assert_int_equal(_dl_find_object((void *)(uintptr_t)a64l, &found), 0);
-    assert_int_equal(fmi_symbol_find(found.dlfo_link_map->l_name, address_of((uintptr_t)a64l),
-                                     name, sizeof name, &offset),
+    assert_int_equal(fmi_symbol_find(found.dlfo_link_map->l_name, address_of((uintptr_t)a64l), name,
+                                     sizeof name, &offset),
                      0);
     assert_string_equal(name, "a64l");
     assert_int_equal(offset, 0);
