@@ -2,6 +2,7 @@
 /* LABELS: crash fork */
 /* TIMEOUT: 30 */
 /* Limits that a pool runs into: an error with the number and the remedy, nothing half made; and cores that are taken away while it runs. */
+#include "t_expect.h"
 #include "t_pool.h"
 
 #include <errno.h>
@@ -16,15 +17,6 @@
 #include <unistd.h>
 
 enum { MIB = 1 << 20, N = 40, NOT_ALLOWED = 77 };
-
-/* In the child, whose exit code says which line it was. */
-#define EXPECT(condition)                                                                          \
-    do                                                                                             \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, fm_error_detail());         \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    while (0)
 
 static void run(void (*act)(void *), void *arg, const char *missing)
 {

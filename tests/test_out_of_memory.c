@@ -2,6 +2,7 @@
 /* LABELS: crash fork */
 /* TIMEOUT: 60 */
 /* A control group with little memory: the host gets an error where it makes an array, and what the kernel kills runs again alone. */
+#include "t_expect.h"
 #include "t_memcg.h"
 #include "t_pool.h"
 
@@ -14,15 +15,6 @@
 #include <unistd.h>
 
 enum { MIB = 1 << 20, GROUP_MIB = 48, N = 6 };
-
-/* In the child, whose exit code says which line it was. */
-#define EXPECT(condition)                                                                          \
-    do                                                                                             \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, fm_error_detail());         \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    while (0)
 
 /* Shared by all processes of the test. */
 static struct scene {

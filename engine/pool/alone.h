@@ -24,7 +24,8 @@
  *       sees the turn. (seq_cst on both sides: the claim's CAS, b2, b4; a1, a2.)
  *   (2) rest of a rank implies that its process runs nothing, or is dead; who goes on after a death clears it before it claims.
  *   (3) No wait here is without an end: `until` passes whoever dies or is stopped. The turn protects no memory and no word: whoever runs
- *       beside it does what it does at any time. A word that no worker of today can have written (rank, starts, state) is no turn. So functions that wait for each other end, too, if later.
+ *       beside it does what it does at any time. So functions that wait for each other end, too, if later.
+ *   (4) A word that no worker of today can have written (rank, starts, state) is no turn: nobody waits for what a stray write has left.
  *
  * A caller that works waits between its chunks as others do; single calls that it helps with, and what a thread of a function does, are not seen.
  */
