@@ -29,14 +29,14 @@ struct fault_shm {
         char point[POINT_BYTES], process[PROCESS_BYTES];
     } seen[MAX_SEEN];
 };
-static struct fault_shm *armed;
-static int has_looked; /* for the file of the program that executed this one */
+static struct fault_shm *_Atomic armed; /* threads may look for it at once */
+static _Atomic int has_looked;          /* for the file of the program that executed this one */
 static pid_t spared;
 static void (*called)(const char *name);
 
 static int map_page(int fd)
 {
-    void *page = mmap(NULL, sizeof *armed, PROT_READ | PROT_WRITE,
+    void *page = mmap(NULL, sizeof(struct fault_shm), PROT_READ | PROT_WRITE,
                       fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
     if (page == MAP_FAILED)
         return -ENOMEM;
@@ -49,7 +49,8 @@ static int map_file(const char *path, int flags)
     int fd = open(path, flags | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    int rc = (flags & O_CREAT) != 0 && ftruncate(fd, sizeof *armed) != 0 ? -errno : map_page(fd);
+    int rc = (flags & O_CREAT) != 0 && ftruncate(fd, sizeof(struct fault_shm)) != 0 ? -errno
+                                                                                    : map_page(fd);
     close(fd);
     return rc;
 }
@@ -60,12 +61,11 @@ int fmi_fault_share(const char *path)
     return rc != 0 ? rc : setenv(SHARED_FILE, path, 1) != 0 ? -ENOMEM : 0;
 }
 
-/* A second thread that looks at the same time maps it, too, which does no harm. */
+/* A second thread that passes while the first one looks passes unseen. */
 static int is_armed(void)
 {
-    if (armed == NULL && !has_looked) {
+    if (armed == NULL && !atomic_exchange(&has_looked, 1)) {
         const char *path = getenv(SHARED_FILE);
-        has_looked = 1;
         if (path != NULL)
             map_file(path, 0);
     }
