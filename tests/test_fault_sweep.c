@@ -357,7 +357,8 @@ static void try_pair(const struct pair *pair, int action, int *n_hit)
     fmi_fault_only(pair->process);
     pid_t host = t_start_child(live, NULL);
     int code = t_exit_code(action == FMI_FAULT_STOP ? wait_and_continue(host) : t_wait_child(host));
-    int must_be_sound = action == FMI_FAULT_STOP || strcmp(pair->process, "fm-w") == 0;
+    int must_be_sound = action == FMI_FAULT_STOP || strcmp(pair->process, "fm-w") == 0 ||
+                        strcmp(pair->process, "fm-spare") == 0;
     *n_hit += fmi_fault_victim() != 0;
     if (code != SOUND && (code != BROKEN || must_be_sound))
         fail_msg("%s at %s: exit code %d", pair->process, pair->point, code);

@@ -262,11 +262,18 @@ static void test_end_of_a_pool_is_not_that_of_the_next_at_its_place(void **state
     t_destroy(pool);
 }
 
+struct ending {
+    fm_pool *pool;
+    struct t_gate *gate;
+};
+
+/* Not before an item has begun: a map that is cancelled then would be over at once. */
 static int end_the_pool(const fm_progress *p, void *arg)
 {
-    fm_pool *pool = arg;
+    struct ending *e = arg;
     (void)p;
-    return fm_pool_destroy(pool) == -EDEADLK && fm_pool_join(pool, FM_NOWAIT) == -EDEADLK;
+    return atomic_load(&e->gate->n_begun) > 0 && fm_pool_destroy(e->pool) == -EDEADLK &&
+           fm_pool_join(e->pool, FM_NOWAIT) == -EDEADLK;
 }
 
 static void test_end_of_a_pool_by_progress_of_its_map_is_refused(void **state)
@@ -275,11 +282,12 @@ static void test_end_of_a_pool_by_progress_of_its_map_is_refused(void **state)
     fm_array *memory;
     struct t_gate *gate = t_gates(&memory, 1);
     fm_pool *pool = t_open(2, 0);
+    struct ending ending = {pool, gate};
     fm_result *r;
     t_expect(
         fm_pool_map_range_async(pool, wait_item, 0, 4, NULL,
                                 FM_MAP_OPTS(.arg = gate, .progress = end_the_pool,
-                                            .progress_arg = pool, .progress_interval = FM_MS(1)),
+                                            .progress_arg = &ending, .progress_interval = FM_MS(1)),
                                 &r),
         0);
     t_expect(fm_result_get(r, FM_MS(50)), -ETIMEDOUT);

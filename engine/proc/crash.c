@@ -138,11 +138,16 @@ void fmi_crash_note_exit(void)
         *reported = (struct fmi_fault_shm){.starts = reported_starts, .out_of_memory = 1};
 }
 
-void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts,
-                         struct fmi_trace_place_shm *places, void *stack)
+void fmi_crash_report_as(struct fmi_fault_shm *fault, uint32_t starts)
 {
     reported = fault;
     reported_starts = starts;
+}
+
+void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts,
+                         struct fmi_trace_place_shm *places, void *stack)
+{
+    fmi_crash_report_as(fault, starts);
     module_places = places;
     reporter = 0;
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = FMI_CRASH_STACK_BYTES}, NULL);

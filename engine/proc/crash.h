@@ -36,6 +36,8 @@ enum { FMI_CRASH_STACK_BYTES = 64 << 10 };
  */
 void fmi_crash_report_to(struct fmi_fault_shm *fault, uint32_t starts,
                          struct fmi_trace_place_shm *places, void *stack);
+/* The same, but only where to, and as which process. */
+void fmi_crash_report_as(struct fmi_fault_shm *fault, uint32_t starts);
 /* The addresses whose fault means "stack overflow". */
 void fmi_crash_set_guard(const void *begin, const void *end);
 

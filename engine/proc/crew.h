@@ -36,6 +36,14 @@
  * A standby that fails is a death like any at the start. The old one then leaves without, and is replaced as after a death: so an initializer that
  * always fails breaks the crew.
  *
+ * A SPARE is a process without a rank, which the warden forks in a quiet moment after a death: what a start takes, the fork and the first touch of pages
+ * above all, is behind it when the next worker dies. It waits for its order, (rank, starts), in an eventfd, which no stray write reaches.
+ *
+ *   warden                           spare                                     the process dies here
+ *   forks it                         first steps, then waits                   it is buried, and there is another after the next death; 8 in a row:
+ *                                                                              there is none any more
+ *   a death: starts, death, order    has the rank, as if forked for it         death record, replaced, as any that starts
+ *
  * COMMAND (host writes, the warden obeys): RUN, LEAVE (workers leave by themselves when the work is done: those that die before are
  * replaced), KILL (all get SIGKILL, the warden exits). It moves forward only. KILL is told by the bell, too, which no stray write reaches.
  *
@@ -53,7 +61,7 @@
  *   (1) starts grows by one for each process that gets a rank; (rank, starts) names it for ever, a pid does not. (A standby that ends before its
  *       turn never had the rank.)
  *   (2) death.starts == s implies that the process (rank, s) is dead, reaped, and that death tells how.
- *   (3) a process (rank, s + 1) begins to work only after death.starts == s was published; but for a standby, it is forked only then.
+ *   (3) a process (rank, s + 1) begins to work only after death.starts == s was published; but for a standby and a spare, it is forked only then.
  *   (4) a rank has a standby only beside a process that retires.
  *
  * Layout of fmi_worker_shm, in bytes          who writes
@@ -260,6 +268,24 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds);
 /* worker.c: a worker's life, in the forked child. Never returns. */
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,
                               int warden_pid, int is_standby);
+
+/* The same of a spare, which waits at `cpu` (-1: anywhere) for its order, never 0, in the eventfd `orders`. */
+_Noreturn void fmi_spare_run(const struct fmi_crew_plan *plan, int cpu, int orders, int warden_pid);
+
+static inline uint64_t fmi_order_of(int rank, uint32_t starts)
+{
+    return (uint64_t)starts << 16 | (uint64_t)(rank + 1);
+}
+
+static inline int fmi_order_rank(uint64_t order)
+{
+    return (int)(order & 0xffff) - 1;
+}
+
+static inline uint32_t fmi_order_starts(uint64_t order)
+{
+    return (uint32_t)(order >> 16);
+}
 
 /* In a worker: its own record, and its rank. NULL and -1 outside. */
 struct fmi_worker_shm *fmi_worker_self(void);

@@ -129,6 +129,22 @@ static void guard_main_thread(void)
         pthread_setspecific(key, &own);
 }
 
+/* A core can be taken away at any time (a cpuset that shrinks): then it runs where it may. */
+static void pin_to(int cpu)
+{
+    int rc = cpu < 0 ? 0 : fmi_sys_topo_bind(cpu);
+    int is_news = rc != 0 && (own.unpinned == NULL || atomic_exchange(own.unpinned, 1) == 0);
+    if (is_news)
+        fmi_log(FM_LOG_WARNING, "%s runs unpinned: cpu %d: %s", own.name, cpu, fm_strerror(rc));
+}
+
+static void take_name_and_core(void)
+{
+    fmi_sys_set_name(own.name);
+    fmi_log_set_name(own.name);
+    pin_to(own.cpu);
+}
+
 /* On the own stack, from here to the end. */
 static void begin(void)
 {
@@ -139,6 +155,11 @@ static void begin(void)
     sigemptyset(&none);
     fmi_sys_restore_signals(&none);
     guard_main_thread();
+    if (own.await != NULL) {
+        own.await(&own);
+        take_name_and_core();
+        fmi_crash_report_as(own.fault, own.starts);
+    }
     own.become();
     run_hooks(atomic_load(&hooks));
     own.live();
@@ -181,15 +202,6 @@ static void leave_at_exit(int status, void *arg)
     _exit(status);
 }
 
-/* A core can be taken away at any time (a cpuset that shrinks): then it runs where it may. */
-static void pin_to(int cpu)
-{
-    int rc = cpu < 0 ? 0 : fmi_sys_topo_bind(cpu);
-    int is_news = rc != 0 && (own.unpinned == NULL || atomic_exchange(own.unpinned, 1) == 0);
-    if (is_news)
-        fmi_log(FM_LOG_WARNING, "%s runs unpinned: cpu %d: %s", own.name, cpu, fm_strerror(rc));
-}
-
 /* Its stacks are mapped by then. */
 static void limit_memory(void)
 {
@@ -204,9 +216,7 @@ static void set_up(void)
 {
     fmi_sys_die_with_parent(own.parent); /* which has reset the signals */
     on_exit(leave_at_exit, NULL);
-    fmi_sys_set_name(own.name);
-    fmi_log_set_name(own.name);
-    pin_to(own.cpu);
+    take_name_and_core();
     fmi_inner_threads(own.inner_threads);
 }
 

@@ -28,8 +28,10 @@ struct fmi_usercode {
         *unpinned; /* a failing pin is told of once, by whoever finds 0 here; NULL: always */
     void (*at_exit)(int status); /* exit() was called; must _exit */
     void (*give_up)(int code);   /* there is no memory for its stack: it ends */
-    void (*become)(void);        /* on the own stack, before the hooks */
-    void (*live)(void);          /* on the own stack, with no signal blocked; must _exit */
+    /* On the own stack, until it is known who it is to be: name, cpu, fault, starts, unpinned. NULL: it is. */
+    void (*await)(struct fmi_usercode *code);
+    void (*become)(void); /* on the own stack, before the hooks */
+    void (*live)(void);   /* on the own stack, with no signal blocked; must _exit */
 };
 
 _Noreturn void fmi_usercode_run(const struct fmi_usercode *code);

@@ -12,7 +12,6 @@
  */
 #include "wards.h"
 
-#include "cgroup.h"
 #include "clock.h"
 #include "error.h"
 #include "filemap.h"
@@ -46,7 +45,7 @@ int fmi_wards_has(pid_t pid, void *arg)
     for (int rank = w->plan->first; rank < w->plan->n; rank++)
         if (w->wards[rank].pid == pid || w->wards[rank].standby == pid)
             return 1;
-    return 0;
+    return pid == w->spare.pid;
 }
 
 int fmi_wards_rank_of(struct fmi_warden *w, pid_t pid)
@@ -122,6 +121,8 @@ static int reap_ended(struct fmi_warden *w)
             w->wards[rank].pid = 0;
         if (beside >= 0)
             w->wards[beside].standby = 0;
+        if (pid == w->spare.pid)
+            w->spare.pid = 0;
     }
     return pid != -ECHILD;
 }
@@ -132,6 +133,7 @@ static void kill_workers(struct fmi_warden *w)
         fmi_sys_kill(w->wards[rank].pid);
         fmi_sys_kill(w->wards[rank].standby);
     }
+    fmi_sys_kill(w->spare.pid);
 }
 
 /* Who is left when all workers are gone is an orphan of theirs, and orphans of orphans appear as their parents die. */
@@ -140,7 +142,7 @@ static _Noreturn void end_everything(struct fmi_warden *w, uint32_t state)
     struct pollfd wait = {.fd = w->children, .events = POLLIN};
     for (kill_workers(w); reap_ended(w); kill_workers(w)) {
         if (count_workers(w) == 0)
-            fmi_sys_kill_children(fmi_wards_has, w); /* reads all of /proc */
+            fmi_sys_kill_children(fmi_wards_has, w);
         if (fmi_sys_poll(&wait, 1, 100) >= 0)
             fmi_sys_drain(w->children);
     }
@@ -164,7 +166,7 @@ static int poll_timeout_ms(const struct fmi_warden *w, int64_t tick_ns)
         return 0;
     if (w->fork_failing_ns != 0)
         return RETRY_FORK_MS;
-    if (!w->knows_oom_kills)
+    if (!w->knows_oom_kills || w->spare.is_wanted || w->may_have_orphans == FMI_ORPHANS_SOON)
         return SETTLE_MS;
     int most = w->may_have_orphans == FMI_ORPHANS_NONE ? -1 : FMI_WARDS_ORPHANS_MS;
     if (tick_ns <= 0)
@@ -175,7 +177,8 @@ static int poll_timeout_ms(const struct fmi_warden *w, int64_t tick_ns)
 
 static void note_oom_kills(struct fmi_warden *w)
 {
-    w->oom_kills = fmi_sys_cgroup_oom_kills();
+    fmi_sys_oom_counter_open(&w->oom_counter);
+    w->oom_kills = fmi_sys_oom_counter_read(&w->oom_counter);
     w->knows_oom_kills = 1;
 }
 
@@ -232,7 +235,8 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
         int n_ready = fmi_sys_poll(wait, 3, poll_timeout_ms(&w, tick_ns));
         if (n_ready < 0)
             end_everything(&w, FMI_CREW_BROKEN);
-        if (n_ready == 0 && !w.knows_oom_kills)
+        int is_quiet = n_ready == 0;
+        if (is_quiet && !w.knows_oom_kills)
             note_oom_kills(&w);
         if (wait[1].revents != 0)
             end_everything(&w, FMI_CREW_OVER);
@@ -240,7 +244,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
             end_everything(&w, FMI_CREW_OVER);
         fmi_sys_drain(w.children);
         w.n_buried = fmi_wards_bury(&w);
-        fmi_wards_end_orphans(&w);
+        fmi_wards_end_orphans(&w, is_quiet);
         fmi_filemap_drop_dead(); /* or the pages of a file that is gone would stay as long as the pool */
         uint32_t command = atomic_load(&w.shm->command);
         if (command == FMI_COMMAND_KILL || atomic_load(&w.shm->state) == FMI_CREW_BROKEN)
@@ -254,5 +258,7 @@ _Noreturn void fmi_warden_run(struct fmi_crew_plan *plan, const int *fds)
         end_unwanted(&w);
         if (tick_ns > 0)
             check_limits(&w, tick_ns);
+        if (is_quiet)
+            fmi_wards_make_spare(&w);
     }
 }

@@ -3,20 +3,22 @@
 #define FMI_WARDS_H
 
 /*
- * The warden's workers, as it knows them: who is started, when and beside whom (wards_start.c), and what a death is followed by (wards_bury.c).
+ * The warden's workers, as it knows them: who is started, when and beside whom (wards_start.c), what a death is followed by (wards_bury.c), and the
+ * process that waits for the next one (wards_spare.c).
  * All of it is private memory of the warden; the protocol is in crew.h.
  */
 
+#include "cgroup.h"
 #include "crew.h"
 
 #include <sys/types.h>
 
-enum { FMI_WARDS_AT_ONCE = 64, FMI_WARDS_ORPHANS_MS = 100 };
+enum { FMI_WARDS_AT_ONCE = 64, FMI_WARDS_ORPHANS_MS = 100, FMI_WARDS_QUIET_MS = 20 };
 enum {
     FMI_ORPHANS_NONE = 0,
-    FMI_ORPHANS_LATER = 1,
-    FMI_ORPHANS_NOW = 2
-}; /* when to look for them */
+    FMI_ORPHANS_LATER = 1, /* after FMI_WARDS_ORPHANS_MS */
+    FMI_ORPHANS_SOON = 2   /* in the first quiet moment, or after FMI_WARDS_QUIET_MS */
+};                         /* when to look for them */
 
 struct fmi_ward { /* one worker, as the warden knows it */
     pid_t pid;    /* 0: none */
@@ -32,6 +34,14 @@ struct fmi_ward { /* one worker, as the warden knows it */
     int is_unwanted;       /* killed because the host asked for it */
 };
 
+struct fmi_spare {
+    pid_t pid; /* 0: none */
+    int orders;
+    int is_wanted; /* in the next quiet moment */
+    int rank;      /* the last that needed one */
+    int n_deaths;  /* before an order, in a row */
+};
+
 struct fmi_warden {
     const struct fmi_crew_plan *plan;
     struct fmi_crew_shm *shm;
@@ -44,16 +54,19 @@ struct fmi_warden {
     int64_t fork_failing_ns; /* since when; 0: it is not */
     int64_t last_tick_ns;
     int may_have_orphans; /* FMI_ORPHANS_... */
-    int64_t orphans_ns;   /* when they were looked for */
-    int knows_oom_kills; /* the counter is first read in the first quiet moment after the workers started */
+    int64_t
+        orphans_ns; /* when they were looked for; FMI_ORPHANS_SOON: since when they may be there */
+    int knows_oom_kills; /* the counter is opened in the first quiet moment after the workers started */
+    struct fmi_oom_counter oom_counter;
     uint64_t oom_kills;
+    struct fmi_spare spare;
 };
 
 /* Whoever sleeps looks again: after a death of that rank. */
 void fmi_wards_wake_everyone(struct fmi_warden *w, int rank);
 /* The crew cannot go on. */
 void fmi_wards_break(struct fmi_warden *w, int why);
-/* 1 if it is a worker, or a standby. arg: the fmi_warden; for fmi_sys_kill_children(). */
+/* 1 if it is a worker, a standby, or the spare. arg: the fmi_warden; for fmi_sys_kill_children(). */
 int fmi_wards_has(pid_t pid, void *arg);
 /* -1: it is none. */
 int fmi_wards_rank_of(struct fmi_warden *w, pid_t pid);
@@ -81,7 +94,18 @@ void fmi_wards_fail_trial(struct fmi_warden *w, int rank, uint32_t trial, int co
 
 /* Buries the dead and starts their successors. Returns how many processes ended; at FMI_WARDS_AT_ONCE there may be more, after a look at the host. */
 int fmi_wards_bury(struct fmi_warden *w);
+/* 1 if the kernel has killed one more for want of memory: whoever was just killed is taken for that. */
+int fmi_wards_note_oom_kill(struct fmi_warden *w);
 /* Ends what the dead have left, when it is time to look for that. */
-void fmi_wards_end_orphans(struct fmi_warden *w);
+void fmi_wards_end_orphans(struct fmi_warden *w, int is_quiet);
+
+/* ---- wards_spare.c ---- */
+
+/* Makes one, if it is wanted. */
+void fmi_wards_make_spare(struct fmi_warden *w);
+/* The spare begins as (rank, starts). Returns its pid; 0 if there is none. */
+pid_t fmi_wards_give_spare(struct fmi_warden *w, int rank, uint32_t starts);
+/* It ended while it waited. */
+void fmi_wards_bury_spare(struct fmi_warden *w);
 
 #endif

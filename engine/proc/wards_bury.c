@@ -2,7 +2,6 @@
 /* How workers ended, and what follows from that; see wards.h. */
 #include "wards.h"
 
-#include "cgroup.h"
 #include "clock.h"
 #include "forksafe.h"
 #include "heap.h"
@@ -43,6 +42,15 @@ static void pass_rank(struct fmi_warden *w, int rank)
     fmi_log(FM_LOG_DEBUG, "worker %d is process %d (start %u)", rank, (int)pid, ward->starts);
 }
 
+int fmi_wards_note_oom_kill(struct fmi_warden *w)
+{
+    /* in the first moments nobody has filled the memory yet */
+    if (!w->knows_oom_kills || fmi_sys_oom_counter_read(&w->oom_counter) <= w->oom_kills)
+        return 0;
+    w->oom_kills++; /* two may have been killed at once */
+    return 1;
+}
+
 static uint32_t how_it_died(struct fmi_warden *w, int rank, const struct fmi_exit *end)
 {
     const struct fmi_ward *ward = &w->wards[rank];
@@ -55,13 +63,7 @@ static uint32_t how_it_died(struct fmi_warden *w, int rank, const struct fmi_exi
     if (ward->killed_call != 0)
         return atomic_load(&w->shm->workers[rank].call) == ward->killed_call ? FMI_DEATH_TIMEOUT
                                                                              : FMI_DEATH_LATE;
-    if (!w->knows_oom_kills)
-        return FMI_DEATH_SIGNAL; /* in the first moments: nobody has filled the memory by then */
-    uint64_t kills = fmi_sys_cgroup_oom_kills();
-    if (kills <= w->oom_kills)
-        return FMI_DEATH_SIGNAL;
-    w->oom_kills++; /* two may have been killed at once */
-    return FMI_DEATH_OOM;
+    return fmi_wards_note_oom_kill(w) ? FMI_DEATH_OOM : FMI_DEATH_SIGNAL;
 }
 
 static void publish_death(struct fmi_warden *w, int rank, const struct fmi_exit *end)
@@ -103,8 +105,11 @@ static void count_start_death(struct fmi_warden *w, int rank, int signal)
 
 static void expect_orphans(struct fmi_warden *w, int when)
 {
-    if (when > w->may_have_orphans)
-        w->may_have_orphans = when;
+    if (when <= w->may_have_orphans)
+        return;
+    w->may_have_orphans = when;
+    if (when == FMI_ORPHANS_SOON)
+        w->orphans_ns = fmi_now_ns();
 }
 
 /* As it said, and as it was told. A clean end is believed at any time: what it was told may have changed since. */
@@ -131,14 +136,15 @@ static void bury_worker(struct fmi_warden *w, int rank)
     if (fmi_sys_reap(ward->pid, &end) != 0)
         return;
     if (ward->standby == 0 && has_left(w, rank, &end)) {
-        expect_orphans(w, FMI_ORPHANS_NOW);
+        expect_orphans(w, FMI_ORPHANS_SOON);
         ward->pid = 0;
         atomic_store(&shared->pid, 0);
         return;
     }
     prepare_turn(w, rank);
     publish_death(w, rank, &end);
-    expect_orphans(w, shared->death.how == FMI_DEATH_RETIRED ? FMI_ORPHANS_LATER : FMI_ORPHANS_NOW);
+    expect_orphans(w,
+                   shared->death.how == FMI_DEATH_RETIRED ? FMI_ORPHANS_LATER : FMI_ORPHANS_SOON);
     pass_rank(w, rank);
     if (!was_ready && ward->trial != 0)
         fmi_wards_fail_trial(w, rank, ward->trial, FM_EINIT);
@@ -160,7 +166,7 @@ static void bury_standby(struct fmi_warden *w, int rank)
     fmi_log(FM_LOG_INFO, "worker %d, process %d, ended before its turn: %s %d", rank,
             (int)ward->standby, end.signal != 0 ? "signal" : "exit code",
             end.signal != 0 ? end.signal : end.code);
-    expect_orphans(w, FMI_ORPHANS_NOW);
+    expect_orphans(w, FMI_ORPHANS_SOON);
     ward->standby = 0;
     atomic_store(&w->shm->workers[rank].standby_pid, 0);
     atomic_fetch_add_explicit(&w->shm->deaths, 1, memory_order_relaxed); /* a counter for people */
@@ -168,13 +174,17 @@ static void bury_standby(struct fmi_warden *w, int rank)
     fmi_wards_deny_standby(w, rank);
 }
 
-/* A look reads all of /proc, some milliseconds. Those that retire may be hundreds a second: their orphans, if any, live a little longer. */
-void fmi_wards_end_orphans(struct fmi_warden *w)
+/*
+ * A look may have to read all of /proc, some milliseconds, which the replacement of the dead would wait for. Those that retire may be hundreds a second: their
+ * orphans, if any, live a little longer.
+ */
+void fmi_wards_end_orphans(struct fmi_warden *w, int is_quiet)
 {
+    int is_soon = w->may_have_orphans == FMI_ORPHANS_SOON;
     int64_t now = w->may_have_orphans == FMI_ORPHANS_NONE ? 0 : fmi_now_ns();
+    int64_t most_ns = FM_MS(is_soon ? FMI_WARDS_QUIET_MS : FMI_WARDS_ORPHANS_MS);
     if (w->may_have_orphans == FMI_ORPHANS_NONE ||
-        (w->may_have_orphans == FMI_ORPHANS_LATER &&
-         now - w->orphans_ns < FMI_WARDS_ORPHANS_MS * (int64_t)1000000))
+        (now - w->orphans_ns < most_ns && !(is_soon && is_quiet)))
         return;
     fmi_sys_kill_children(fmi_wards_has, w);
     w->may_have_orphans = FMI_ORPHANS_NONE;
@@ -196,8 +206,12 @@ int fmi_wards_bury(struct fmi_warden *w)
          pid = fmi_sys_ended_child()) {
         int rank = fmi_wards_rank_of(w, pid), beside = fmi_wards_rank_beside(w, pid);
         any++;
+        if (pid == w->spare.pid) {
+            fmi_wards_bury_spare(w);
+            continue;
+        }
         if (rank < 0 && beside < 0) {
-            expect_orphans(w, FMI_ORPHANS_NOW);
+            expect_orphans(w, FMI_ORPHANS_SOON);
             bury_orphan(pid); /* a grandchild whose parent died before it */
             continue;
         }

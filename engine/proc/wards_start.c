@@ -39,22 +39,31 @@ void fmi_wards_fail_trial(struct fmi_warden *w, int rank, uint32_t trial, int co
     fmi_park_wake_all(&w->shm->events);
 }
 
+/* In the place of one that died, if there is a spare. Who is on trial is forked: the host waits for a figure of errors, not for speed. */
+static pid_t start_process(struct fmi_warden *w, int rank, uint32_t starts, uint32_t trial)
+{
+    pid_t self = getpid(),
+          pid = starts > 1 && trial == 0 ? fmi_wards_give_spare(w, rank, starts) : 0;
+    if (pid == 0)
+        pid = fmi_sys_fork();
+    if (pid == 0)
+        fmi_worker_run(w->plan, rank, starts, self, 0);
+    return pid;
+}
+
 /* starts is raised before the fork, so that a worker can be sure of its own number. */
 static int start_worker(struct fmi_warden *w, int rank, uint32_t trial)
 {
     struct fmi_worker_shm *shared = &w->shm->workers[rank];
     struct fmi_ward *ward = &w->wards[rank];
     uint32_t starts = ward->starts + 1;
-    pid_t self = getpid();
     atomic_store(&shared->starts, starts);
     atomic_store(&shared->call, 0);
     if (trial != 0) { /* what an earlier one said is told already */
         atomic_store(&shared->init_code, 0);
         atomic_store(&shared->stack_code, 0);
     }
-    pid_t pid = fmi_sys_fork();
-    if (pid == 0)
-        fmi_worker_run(w->plan, rank, starts, self, 0);
+    pid_t pid = start_process(w, rank, starts, trial);
     if (pid < 0)
         return pid;
     *ward =

@@ -20,6 +20,7 @@ struct self {
     uint32_t starts;
     int warden_pid;
     int is_standby; /* until its turn */
+    int orders;     /* of a spare: an eventfd */
     struct fmi_worker_shm *shared;
     char name[32];
 };
@@ -176,32 +177,85 @@ static void live(void)
     leave();
 }
 
+static void take_rank(int rank, uint32_t starts)
+{
+    self.rank = rank;
+    self.starts = starts;
+    self.shared = &self.plan->shm->workers[rank];
+    snprintf(self.name, sizeof self.name, "fm-w%02d", rank);
+    if (!self.is_standby) /* or it could be ready before the warden tells */
+        atomic_store(&self.shared->pid, (uint32_t)getpid());
+}
+
+static void describe(struct fmi_usercode *code)
+{
+    code->name = self.name;
+    code->cpu = self.plan->cpus[self.rank];
+    code->fault = &self.shared->fault;
+    code->starts = self.starts;
+    code->unpinned = &self.shared->unpinned;
+}
+
+/* Without end, but that of the warden. */
+static void await_order(struct fmi_usercode *code)
+{
+    struct pollfd wait = {.fd = self.orders, .events = POLLIN};
+    uint64_t order = 0;
+    FMI_FAULT("spare.waiting");
+    while (order == 0 && fmi_sys_poll(&wait, 1, -1) >= 0)
+        order = fmi_sys_eventfd_take(self.orders);
+    if (order == 0)
+        _exit(1);
+    FMI_FAULT("spare.turn");
+    close(self.orders);
+    take_rank(fmi_order_rank(order), fmi_order_starts(order));
+    describe(code);
+}
+
+static struct fmi_usercode common_steps(void)
+{
+    const struct fmi_crew_plan *plan = self.plan;
+    if (plan->ignores_term)
+        signal(SIGTERM, SIG_IGN); /* and that stays so */
+    return (struct fmi_usercode){.parent = self.warden_pid,
+                                 .inner_threads = plan->inner_threads,
+                                 .stack_bytes = plan->stack_bytes,
+                                 .memory_limit = plan->memory_limit,
+                                 .places = plan->shm->places,
+                                 .at_exit = _exit,
+                                 .become = become_itself,
+                                 .live = live};
+}
+
 _Noreturn void fmi_worker_run(const struct fmi_crew_plan *plan, int rank, uint32_t starts,
                               int warden_pid, int is_standby)
 {
-    self = (struct self){.plan = plan,
-                         .rank = rank,
-                         .starts = starts,
-                         .warden_pid = warden_pid,
-                         .is_standby = is_standby,
-                         .shared = &plan->shm->workers[rank]};
-    snprintf(self.name, sizeof self.name, "fm-w%02d", rank);
-    if (!is_standby) /* or it could be ready before the warden tells */
-        atomic_store(&self.shared->pid, (uint32_t)getpid());
-    if (plan->ignores_term)
-        signal(SIGTERM, SIG_IGN); /* and that stays so */
-    fmi_usercode_run(&(struct fmi_usercode){.parent = warden_pid,
-                                            .name = self.name,
-                                            .cpu = plan->cpus[rank],
-                                            .inner_threads = plan->inner_threads,
-                                            .stack_bytes = plan->stack_bytes,
-                                            .memory_limit = plan->memory_limit,
-                                            .fault = &self.shared->fault,
-                                            .places = plan->shm->places,
-                                            .starts = starts,
-                                            .unpinned = &self.shared->unpinned,
-                                            .at_exit = _exit,
-                                            .give_up = give_up,
-                                            .become = become_itself,
-                                            .live = live});
+    self = (struct self){.plan = plan, .warden_pid = warden_pid, .is_standby = is_standby};
+    take_rank(rank, starts);
+    struct fmi_usercode code = common_steps();
+    code.give_up = give_up;
+    describe(&code);
+    fmi_usercode_run(&code);
+}
+
+static void end_itself(int code)
+{
+    (void)code;
+    _exit(1);
+}
+
+_Noreturn void fmi_spare_run(const struct fmi_crew_plan *plan, int cpu, int orders, int warden_pid)
+{
+    static struct fmi_fault_shm unseen;  /* until it has a rank */
+    static _Atomic uint32_t is_told = 1; /* if it cannot be pinned yet, that is no news */
+    self = (struct self){.plan = plan, .rank = -1, .warden_pid = warden_pid, .orders = orders};
+    struct fmi_usercode code = common_steps();
+    code.name = "fm-spare";
+    code.cpu =
+        cpu; /* its steps, done once, are quick when they are done for the rank that it gets */
+    code.fault = &unseen;
+    code.unpinned = &is_told;
+    code.give_up = end_itself;
+    code.await = await_order;
+    fmi_usercode_run(&code);
 }

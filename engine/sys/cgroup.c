@@ -72,20 +72,23 @@ static int read_number(const char *dir, const char *name, int64_t *value)
     return read_text(dir, name, text, sizeof text) && parse_number(text, value, &rest);
 }
 
-/* The number behind `key` in a file of "key number" lines. */
-static int read_keyed(const char *dir, const char *name, const char *key, int64_t *value)
+/* The number behind `key` in "key number" lines. */
+static int find_key(const char *text, const char *key, int64_t *value)
 {
-    char text[TEXT_BYTES];
     size_t n_key = strlen(key);
     const char *rest;
-    if (!read_text(dir, name, text, sizeof text))
-        return 0;
     for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
         line += *line == '\n';
         if (strncmp(line, key, n_key) == 0 && line[n_key] == ' ')
             return parse_number(line + n_key + 1, value, &rest);
     }
     return 0;
+}
+
+static int read_keyed(const char *dir, const char *name, const char *key, int64_t *value)
+{
+    char text[TEXT_BYTES];
+    return read_text(dir, name, text, sizeof text) && find_key(text, key, value);
 }
 
 /* Whether `word` is an item of a list with commas: "cpu" is in "rw,cpu,cpuacct", not in "cpuset". */
@@ -374,24 +377,49 @@ int64_t fmi_sys_cgroup_memory_left_of(const struct fmi_cgroup *c)
     return smallest_left(&c->unified, &memory_v2, smallest_left(&c->memory, &memory_v1, INT64_MAX));
 }
 
-/* The nearest count on the way up: version 2 has none where the memory controller is not delegated. */
-static uint64_t nearest_kills(const struct fmi_cgroup_dir *dir, const char *name)
+/* The nearest count on the way up: version 2 has none where the memory controller is not delegated. -1: there is none. */
+static int open_nearest_kills(const struct fmi_cgroup_dir *dir, const char *name)
 {
     int64_t kills;
+    char path[FMI_CGROUP_PATH_BYTES];
     if (dir->path[0] == '\0')
-        return 0;
+        return -1;
     struct fmi_cgroup_dir at = *dir;
-    do
-        if (read_keyed(at.path, name, "oom_kill", &kills) && kills >= 0)
-            return (uint64_t)kills;
-    while (climb(&at));
-    return 0;
+    do {
+        int n = snprintf(path, sizeof path, "%s/%s", at.path, name);
+        if (n > 0 && (size_t)n < sizeof path && read_keyed(at.path, name, "oom_kill", &kills) &&
+            kills >= 0)
+            return open(path, O_RDONLY | O_CLOEXEC);
+    } while (climb(&at));
+    return -1;
 }
 
-uint64_t fmi_sys_cgroup_oom_kills_of(const struct fmi_cgroup *c)
+void fmi_sys_oom_counter_open_of(struct fmi_oom_counter *counter, const struct fmi_cgroup *c)
 {
-    return nearest_kills(&c->memory, "memory.oom_control") +
-           nearest_kills(&c->unified, "memory.events");
+    *counter = (struct fmi_oom_counter){{open_nearest_kills(&c->memory, "memory.oom_control"),
+                                         open_nearest_kills(&c->unified, "memory.events")}};
+}
+
+/* Both files are a few short lines. */
+static uint64_t read_kills(int fd)
+{
+    char text[512];
+    int64_t kills;
+    ssize_t length = fd < 0 ? 0 : pread(fd, text, sizeof text - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    return find_key(text, "oom_kill", &kills) && kills >= 0 ? (uint64_t)kills : 0;
+}
+
+uint64_t fmi_sys_oom_counter_read(const struct fmi_oom_counter *counter)
+{
+    return read_kills(counter->fds[0]) + read_kills(counter->fds[1]);
+}
+
+void fmi_sys_oom_counter_close(struct fmi_oom_counter *counter)
+{
+    for (int i = 0; i < 2; i++)
+        if (counter->fds[i] >= 0)
+            close(counter->fds[i]);
 }
 
 int fmi_sys_cgroup_cpu_quota(void)
@@ -416,9 +444,9 @@ void fmi_sys_cgroup_prepare(void)
         find_own(&c);
 }
 
-uint64_t fmi_sys_cgroup_oom_kills(void)
+void fmi_sys_oom_counter_open(struct fmi_oom_counter *counter)
 {
     struct fmi_cgroup c;
     find_own(&c);
-    return fmi_sys_cgroup_oom_kills_of(&c);
+    fmi_sys_oom_counter_open_of(counter, &c);
 }

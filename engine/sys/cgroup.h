@@ -40,18 +40,27 @@ int fmi_sys_cgroup_cpu_quota(void);
  * kernel can drop. INT64_MAX: no limit. */
 int64_t fmi_sys_cgroup_memory_left(void);
 
-/* Processes of this group killed for want of memory, ever. 0 where nothing counts them. */
-uint64_t fmi_sys_cgroup_oom_kills(void);
+/*
+ * How many processes of the group that this process is in at the open were killed for want of memory, ever. A look is one short read, as somebody
+ * waits for it. 0 where nothing counts them.
+ */
+struct fmi_oom_counter {
+    int fds[2]; /* version 1, version 2; -1: none */
+};
+void fmi_sys_oom_counter_open(struct fmi_oom_counter *counter);
+uint64_t fmi_sys_oom_counter_read(const struct fmi_oom_counter *counter);
+void fmi_sys_oom_counter_close(struct fmi_oom_counter *counter);
+
 /* Finds the mounts, if that was not done: for the children of this process. */
 void fmi_sys_cgroup_prepare(void);
 
 /*
  * The same in two steps, below a directory that stands for "/" (proc/self/... and the mount points are
- * looked up in it). The three calls above are these with root "", and remember what they found.
+ * looked up in it). The calls above are these with root "", and remember what they found.
  */
 void fmi_sys_cgroup_find(const char *root, struct fmi_cgroup *c);
 int fmi_sys_cgroup_cpu_quota_of(const struct fmi_cgroup *c);
 int64_t fmi_sys_cgroup_memory_left_of(const struct fmi_cgroup *c);
-uint64_t fmi_sys_cgroup_oom_kills_of(const struct fmi_cgroup *c);
+void fmi_sys_oom_counter_open_of(struct fmi_oom_counter *counter, const struct fmi_cgroup *c);
 
 #endif

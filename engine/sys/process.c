@@ -28,7 +28,7 @@
 #define P_PIDFD 3
 #endif
 
-enum { MOST_SPAWN_FDS = 16 };
+enum { MOST_SPAWN_FDS = 16, CHILDREN_BYTES = 4096, CHILDREN_READS = 4 };
 
 pid_t fmi_sys_fork(void)
 {
@@ -311,7 +311,32 @@ int fmi_sys_is_child_of(pid_t pid, pid_t parent)
     return found == -ENOENT || found == -ESRCH ? 0 : found < 0 ? found : found == parent;
 }
 
-void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg)
+/* The kernel's own list, which is one read: of what this thread has forked, or all if there is no other. 0 or -errno; -E2BIG: it is longer. */
+static int read_children(char *text, size_t bytes)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)gettid());
+    int rc = read_text(path, text, bytes);
+    if (rc == -ESRCH)
+        return 0; /* an empty file: there is none */
+    return rc != 0 ? rc : strlen(text) == bytes - 1 ? -E2BIG : 0;
+}
+
+/* It may leave some out while another ends, so it is to say the same twice. */
+static int read_all_children(char *text, size_t bytes)
+{
+    char again[CHILDREN_BYTES];
+    int rc = read_children(text, bytes);
+    for (int i = 0; rc == 0 && i < CHILDREN_READS; i++) {
+        rc = read_children(again, sizeof again);
+        if (rc == 0 && strcmp(text, again) == 0)
+            return 0;
+        strcpy(text, again); /* NOLINT: of the same size */
+    }
+    return rc != 0 ? rc : -EAGAIN;
+}
+
+static void kill_children_in_proc(int (*keep)(pid_t pid, void *arg), void *arg)
 {
     DIR *proc = opendir("/proc");
     if (proc == NULL)
@@ -323,6 +348,19 @@ void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg)
             kill(pid, SIGKILL);
     }
     closedir(proc);
+}
+
+/* Some kernels have no such list (CONFIG_PROC_CHILDREN): then all of /proc is read, which takes milliseconds. */
+void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg)
+{
+    char text[CHILDREN_BYTES], *rest = text;
+    if (read_all_children(text, sizeof text) != 0) {
+        kill_children_in_proc(keep, arg);
+        return;
+    }
+    for (pid_t pid; (pid = (pid_t)strtol(rest, &rest, 10)) > 1;)
+        if (!keep(pid, arg))
+            kill(pid, SIGKILL);
 }
 
 void fmi_sys_die_with_parent(pid_t expected)

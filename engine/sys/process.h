@@ -56,7 +56,7 @@ int fmi_sys_process_start(pid_t pid, uint64_t *start);
 /* [bytes] resident in this process that it shares with no file or shared memory; 0 if the system does not tell. */
 size_t fmi_sys_private_bytes(void);
 
-/* Sends SIGKILL to every child of this process for which keep() is 0: orphans that a subreaper inherited. */
+/* Sends SIGKILL to every child of this process, which has one thread, for which keep() is 0: orphans that a subreaper inherited. */
 void fmi_sys_kill_children(int (*keep)(pid_t pid, void *arg), void *arg);
 
 /* Threads of this process, without those that are ending; 1 if the system does not tell. */

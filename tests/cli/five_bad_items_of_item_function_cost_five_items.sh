@@ -20,12 +20,12 @@ int main(void)
     return right != 999995;
 }
 C
-expect 1 map ./bad.so:item range:0:1000000  --out f8: -o out.npy --timeout 0.2 --on-error continue \
+expect 1 map ./bad.so:item range:0:1000000  --out f8: -o out.npy --timeout 0.6 --on-error continue \
     --failures failures.jsonl
 ./check || fail "wrong results"
 says "item 777: crashed by SIGSEGV at address 0x0 in square at bad.so+0x" \
     "item 778: exit(3) called in the function (worker " \
-    "item 779: passed the time limit of 0.2 s (worker " \
+    "item 779: passed the time limit of 0.6 s (worker " \
     "item 780: crashed by SIGSEGV: stack overflow in " \
     "item 781: crashed by SIGKILL (worker " \
     "5 of 1000000 items failed: 1 crashed (SIGSEGV), 1 exited (3), 1 passed the time limit, 1 crashed (SIGSEGV, stack overflow), 1 crashed (SIGKILL)" "999995 of 1000000 items"
