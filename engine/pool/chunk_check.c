@@ -3,7 +3,7 @@
 #include "array.h"
 
 #include <errno.h>
-#include <forkmap/pool.h>
+#include <forkmap/function.h>
 
 static int check_rows(const char *what, const fm_array *a, size_t bytes)
 {

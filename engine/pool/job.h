@@ -51,7 +51,7 @@
 #include "park.h"
 #include "range.h"
 
-#include <forkmap/pool.h>
+#include <forkmap/map.h>
 
 #define FMI_POOL_JOBS   64 /* one bit each in `used` */
 #define FMI_POOL_MAGIC  0x6c6f6f70706d6601ull

@@ -7,7 +7,7 @@
  * And the list of this process's handles.
  */
 
-#include <forkmap/pool.h>
+#include <forkmap/map.h>
 #include <stdint.h>
 
 /* The pid of this process as long as it has opened a pool itself; 0 in a child that has not. */

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <forkmap/pool.h>
+#include <forkmap/map.h>
 
 enum { FMI_TRACE_MODULES = 16, FMI_TRACE_PATH_BYTES = 508 };
 enum { FMI_PLACE_WRITING = 1, FMI_PLACE_WRITTEN = 2 };

@@ -7,11 +7,13 @@
 #include <forkmap/array.h>
 #include <forkmap/conn.h>
 #include <forkmap/dict.h>
+#include <forkmap/function.h>
 #include <forkmap/list.h>
 #include <forkmap/listener.h>
 #include <forkmap/log.h>
 #include <forkmap/machine.h>
 #include <forkmap/manager.h>
+#include <forkmap/map.h>
 #include <forkmap/namespace.h>
 #include <forkmap/pool.h>
 #include <forkmap/process.h>

@@ -16,7 +16,7 @@
  * @{
  */
 
-#include <forkmap/pool.h>
+#include <forkmap/map.h>
 
 #ifdef __cplusplus
 extern "C" {

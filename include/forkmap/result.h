@@ -17,7 +17,7 @@
  */
 
 #include <forkmap/conn.h>
-#include <forkmap/pool.h>
+#include <forkmap/map.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -15,7 +15,7 @@
  * @{
  */
 
-#include <forkmap/pool.h>
+#include <forkmap/map.h>
 
 #ifdef __cplusplus
 extern "C" {

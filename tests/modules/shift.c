@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Another library for test_module.c: the same layout as scale.c, other results. */
-#include <forkmap/pool.h>
+#include <forkmap/function.h>
 
 fm_item_fn shift;
 
