@@ -189,13 +189,28 @@ static int run_case(struct bench_run *r, const struct gather_case *c)
     return code;
 }
 
+/* Without joblib in a smoke run: most of its time would be that of joblib's start. */
+static int start_engines(struct bench_run *r, const char *const args[])
+{
+    int code = 0;
+    if (!r->args.smoke)
+        return bench_run_start(r, args);
+    fprintf(stderr, "bench: skipped: joblib (a smoke run leaves it out)\n");
+    for (int peer = 0; code >= 0 && peer < JOBLIB; peer++) {
+        code = bench_run_start_peer(r, peer, args);
+        if (code > 0 && peer <= ISOLATED)
+            return -1;
+    }
+    return code < 0 ? code : 0;
+}
+
 static int measure(struct bench_run *r)
 {
     char workers[16];
     struct progress progress = {.value = 1};
     snprintf(workers, sizeof(workers), "%d", r->cores.n);
     r->own = &progress;
-    int code = bench_run_start(r, (const char *const[]){workers, NULL});
+    int code = start_engines(r, (const char *const[]){workers, NULL});
     for (size_t i = 0; code == 0 && i < N_CASES; i++)
         if (bench_wants(&r->args, cases[i].name, cases[i].in_quick, cases[i].in_smoke))
             code = run_case(r, &cases[i]);
