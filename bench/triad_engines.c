@@ -97,9 +97,9 @@ static int run_all(struct session *s, struct call *call, int64_t n)
     return 0;
 }
 
-static int fill(struct session *s, double *data, int64_t n, double value)
+static int fill(struct session *s, struct bench_fill_ctx ctx, int64_t n)
 {
-    struct call call = {.kernel = bench_fill_kernel, .ctx.fill = {data, value}};
+    struct call call = {.kernel = bench_fill_kernel, .ctx.fill = ctx};
     return run_all(s, &call, n);
 }
 
@@ -143,7 +143,7 @@ static int create_vectors(struct session *s, int64_t n)
     for (int i = 0; code == 0 && i < 3; i++) {
         code = create_vector(s, n, &s->arrays[i], data[i]);
         if (code == 0)
-            code = fill(s, *data[i], n, i + 1);
+            code = fill(s, (struct bench_fill_ctx){*data[i], i + 1}, n);
     }
     for (int64_t i = 0; code == 0 && i < n; i++) {
         s->v.b[i] = (double)(i % 1019); /* products and sums are exact */
@@ -196,12 +196,12 @@ static int time_touch(struct session *s, int64_t n, double *rate)
     const int64_t n_warm = (int64_t)s->n_workers * WARM_ITEMS;
     int code = create_vector(s, n_warm, &few, &warm);
     if (code == 0)
-        code = fill(s, warm, n_warm, 1);
+        code = fill(s, (struct bench_fill_ctx){warm, 1}, n_warm);
     const int64_t begin_ns = bench_now_ns();
     if (code == 0)
         code = create_vector(s, n, &array, &data);
     if (code == 0)
-        code = fill(s, data, n, 2);
+        code = fill(s, (struct bench_fill_ctx){data, 2}, n);
     const int64_t ns = bench_now_ns() - begin_ns;
     *rate = sizeof(double) * (double)n / (double)ns;
     return code == 0 ? check_filled(data, n, 2) : code;
