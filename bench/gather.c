@@ -81,7 +81,7 @@ static const struct gather_case {
 struct progress {
     int value; /* of the next sample */
     double moved[N_ENGINES];
-    int64_t fewest_bytes; /* 0: the case has not been run */
+    int64_t bytes[N_CASES]; /* 0: the case has not been run */
 };
 
 /* ---- sampling ---- */
@@ -140,21 +140,31 @@ static int sample_engine(struct bench_run *r, const struct gather_case *c, int64
 
 /* ---- verdicts ---- */
 
-static void judge_case(struct bench_run *r, const struct gather_case *c, int64_t bytes)
+/* The case with most results beside each other one: only the fewest have a target. */
+static void judge_growth(struct bench_run *r, const char *name)
 {
     const struct progress *p = r->own;
+    const size_t most = N_CASES - 1;
     char what[96];
+    for (size_t i = 0; i < most; i++) {
+        const double growth = bench_median(r->bench, cases[most].name, name) /
+                              bench_median(r->bench, cases[i].name, name);
+        snprintf(what, sizeof(what), "%s, %" PRId64 " MiB/%" PRId64 " MiB", name,
+                 p->bytes[most] / MIB, p->bytes[i] / MIB);
+        if (i == 0)
+            bench_judge(r->bench, cases[most].name, what, growth, 1.2, BENCH_AT_MOST);
+        else
+            bench_tell_value(r->bench, cases[most].name, what, growth);
+    }
+}
+
+static void judge_case(struct bench_run *r, const struct gather_case *c)
+{
     for (size_t own = 0; own < N_OWN; own++) {
-        const char *name = engines[own].name;
         for (size_t i = N_OWN; i < N_ENGINES; i++)
-            bench_relate(r->bench, c->name, engines[i].name, name);
-        snprintf(what, sizeof(what), "%s, %" PRId64 " MiB/%" PRId64 " MiB", name, bytes / MIB,
-                 p->fewest_bytes / MIB);
-        if (c == &cases[N_CASES - 1] && p->fewest_bytes > 0)
-            bench_judge(r->bench, c->name, what,
-                        bench_median(r->bench, c->name, name) /
-                            bench_median(r->bench, cases[0].name, name),
-                        1.2, BENCH_AT_MOST);
+            bench_relate(r->bench, c->name, engines[i].name, engines[own].name);
+        if (c == &cases[N_CASES - 1])
+            judge_growth(r, engines[own].name);
     }
 }
 
@@ -179,13 +189,12 @@ static int run_case(struct bench_run *r, const struct gather_case *c)
     for (int round = -r->args.n_warmup; code == 0 && round < r->args.n_samples; round++)
         for (size_t i = 0; code == 0 && i < N_ENGINES; i++)
             code = sample_engine(r, c, bytes, i, round >= 0);
-    if (c == &cases[0])
-        p->fewest_bytes = bytes;
+    p->bytes[c - cases] = bytes;
     const json_int_t result_bytes = (json_int_t)part_bytes(r, bytes) * r->cores.n;
     snprintf(read_case, sizeof(read_case), "%s-read", c->name);
     bench_case_end(r->bench, c->name, json_pack("{sI}", "result_bytes", result_bytes));
     bench_case_end(r->bench, read_case, json_pack("{sI}", "result_bytes", result_bytes));
-    judge_case(r, c, bytes);
+    judge_case(r, c);
     return code;
 }
 
