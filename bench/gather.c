@@ -12,11 +12,11 @@
  *            another one in each sample, and the first and the last byte of each part are compared with it. The memory
  *            for results is made when a case begins, where an engine lets one do so: forkmap's array, MPI's buffers, joblib's memmap.
  *            Making the parts does not count. forkmap runs with default options and a static schedule.
- * Cases      1MiB, 32MiB, 512MiB, 4GiB of results. ...-read: for the caller to read a byte of each page of 4 KiB afterwards, which is what
+ * Cases      4GiB, 512MiB, 32MiB, 1MiB of results. ...-read: for the caller to read a byte of each page of 4 KiB afterwards, which is what
  *            engines that move nothing might have put off. moved: bytes of results, of all cases, that forkmap's caller found
  *            elsewhere than where the worker had written them. Python's pools that send results have no part in 4GiB: a sample would take
  *            tens of seconds and 16 GiB. --quick leaves 512MiB out, and takes a quarter of the sizes above 1 MiB. A size whose copies would leave less
- *            than 3 GiB of memory to the machine is halved until they fit, and that is told; the verdicts, and "result_bytes" of the JSON
+ *            than 2 GiB of memory to the machine is halved until they fit, and that is told; the verdicts, and "result_bytes" of the JSON
  *            lines, say which size it was.
  * Warm-up    2 rounds thrown away; in each sample a gather of a page a part (MPI: a barrier) before the one that counts.
  * Verdicts   forkmap moves no byte, and the most results take 1.2 times as long as the fewest, or less.
@@ -36,9 +36,9 @@
 #endif
 
 #define MIB           ((int64_t)1 << 20)
-#define MARGIN_BYTES  (3072 * MIB) /* for everything else on the machine */
-#define COPIES        4            /* of a case's results, at some time, in all engines together */
-#define COPIES_PYTHON 8
+#define MARGIN_BYTES  (2048 * MIB) /* for everything else on the machine */
+#define COPIES        5            /* of a case's results, at some time, in all engines together */
+#define COPIES_PIPES  13           /* the same with those that send them */
 #define QUICK_DIVISOR 4
 #define SMOKE_DIVISOR 512
 
@@ -71,10 +71,11 @@ static const struct gather_case {
     int with_pipes; /* 1: also engines that send them through a pipe */
     int in_quick, in_smoke;
 } cases[] = {
-    {"1MiB", MIB, 1, 1, 1},
-    {"32MiB", 32 * MIB, 1, 1, 0},
-    {"512MiB", 512 * MIB, 1, 0, 0},
+    /* the most first: there is most memory left then */
     {"4GiB", 4096 * MIB, 0, 1, 1},
+    {"512MiB", 512 * MIB, 1, 0, 0},
+    {"32MiB", 32 * MIB, 1, 1, 0},
+    {"1MiB", MIB, 1, 1, 1},
 };
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
 
@@ -97,7 +98,7 @@ static int64_t fit_bytes(const struct bench_args *args, const struct gather_case
     const int64_t wanted_bytes = c->bytes / divisor;
     int64_t bytes = wanted_bytes;
     while (bytes > MIB &&
-           bytes > (left_bytes - MARGIN_BYTES) / (c->with_pipes ? COPIES_PYTHON : COPIES))
+           bytes > (left_bytes - MARGIN_BYTES) / (c->with_pipes ? COPIES_PIPES : COPIES))
         bytes /= 2;
     if (bytes < wanted_bytes)
         fprintf(stderr,
@@ -144,35 +145,32 @@ static int sample_engine(struct bench_run *r, const struct gather_case *c, int64
 static void judge_growth(struct bench_run *r, const char *name)
 {
     const struct progress *p = r->own;
-    const size_t most = N_CASES - 1;
     char what[96];
-    for (size_t i = 0; i < most; i++) {
-        const double growth = bench_median(r->bench, cases[most].name, name) /
+    for (size_t i = N_CASES - 1; i > 0; i--) {
+        const double growth = bench_median(r->bench, cases[0].name, name) /
                               bench_median(r->bench, cases[i].name, name);
-        snprintf(what, sizeof(what), "%s, %" PRId64 " MiB/%" PRId64 " MiB", name,
-                 p->bytes[most] / MIB, p->bytes[i] / MIB);
-        if (i == 0)
-            bench_judge(r->bench, cases[most].name, what, growth, 1.2, BENCH_AT_MOST);
+        snprintf(what, sizeof(what), "%s, %" PRId64 " MiB/%" PRId64 " MiB", name, p->bytes[0] / MIB,
+                 p->bytes[i] / MIB);
+        if (i == N_CASES - 1)
+            bench_judge(r->bench, cases[0].name, what, growth, 1.2, BENCH_AT_MOST);
         else
-            bench_tell_value(r->bench, cases[most].name, what, growth);
+            bench_tell_value(r->bench, cases[0].name, what, growth);
     }
 }
 
 static void judge_case(struct bench_run *r, const struct gather_case *c)
 {
-    for (size_t own = 0; own < N_OWN; own++) {
+    for (size_t own = 0; own < N_OWN; own++)
         for (size_t i = N_OWN; i < N_ENGINES; i++)
             bench_relate(r->bench, c->name, engines[i].name, engines[own].name);
-        if (c == &cases[N_CASES - 1])
-            judge_growth(r, engines[own].name);
-    }
 }
 
-static void judge_moved(struct bench_run *r)
+static void judge_all(struct bench_run *r)
 {
     const struct progress *p = r->own;
     char what[96];
     for (size_t own = 0; own < N_OWN; own++) {
+        judge_growth(r, engines[own].name);
         snprintf(what, sizeof(what), "%s [bytes]", engines[own].name);
         bench_judge(r->bench, "moved", what, p->moved[own], 0, BENCH_AT_MOST);
     }
@@ -224,7 +222,7 @@ static int measure(struct bench_run *r)
         if (bench_wants(&r->args, cases[i].name, cases[i].in_quick, cases[i].in_smoke))
             code = run_case(r, &cases[i]);
     if (code == 0 && r->args.n_wanted > 0)
-        judge_moved(r);
+        judge_all(r);
     return code;
 }
 
