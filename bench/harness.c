@@ -236,15 +236,20 @@ void bench_compare(struct bench *b, const char *case_name, const char *over, con
                 sense);
 }
 
+void bench_tell_value(struct bench *b, const char *case_name, const char *what, double value)
+{
+    if (isnan(value))
+        return;
+    add_verdict(b, case_name, what, value, NAN, 0);
+    bench_write(b, case_name, json_pack("{ss sf}", "ratio", what, "value", value));
+}
+
 void bench_relate(struct bench *b, const char *case_name, const char *over, const char *under)
 {
     char what[2 * NAME_BYTES];
-    const double value = bench_median(b, case_name, over) / bench_median(b, case_name, under);
-    if (isnan(value))
-        return;
     snprintf(what, sizeof(what), "%s/%s", over, under);
-    add_verdict(b, case_name, what, value, NAN, 0);
-    bench_write(b, case_name, json_pack("{ss sf}", "ratio", what, "value", value));
+    bench_tell_value(b, case_name, what,
+                     bench_median(b, case_name, over) / bench_median(b, case_name, under));
 }
 
 /* ---- the table ---- */

@@ -69,6 +69,9 @@ void bench_judge(struct bench *b, const char *case_name, const char *what, doubl
 /* The same ratio without a target: what the first costs beside the second. */
 void bench_relate(struct bench *b, const char *case_name, const char *over, const char *under);
 
+/* A figure without a target, as bench_judge(). */
+void bench_tell_value(struct bench *b, const char *case_name, const char *what, double value);
+
 /* Writes one more line with keys "bench" and "case" in front. Releases `object`. */
 void bench_write(struct bench *b, const char *case_name, json_t *object);
 

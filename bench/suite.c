@@ -10,7 +10,7 @@
 
 /* ---- engines ---- */
 
-static int start_peer(struct bench_run *r, int p, const char *const args[])
+int bench_run_start_peer(struct bench_run *r, int p, const char *const args[])
 {
     const struct bench_peer *peer = &r->suite->peers[p];
     struct bench_engine *e = &r->running[p];
@@ -29,7 +29,7 @@ static int start_peer(struct bench_run *r, int p, const char *const args[])
 int bench_run_start(struct bench_run *r, const char *const args[])
 {
     for (int p = 0; p < r->suite->n_peers; p++) {
-        const int code = start_peer(r, p, args);
+        const int code = bench_run_start_peer(r, p, args);
         if (code < 0)
             return code;
         if (code > 0 && p < r->suite->n_needed)

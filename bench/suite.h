@@ -57,6 +57,12 @@ int bench_suite_main(const struct bench_suite *suite, int argc, char **argv);
 /* Starts all engines with the same arguments. Returns 0, or < 0 after a message. */
 int bench_run_start(struct bench_run *r, const char *const args[]);
 
+/*
+ * Starts suite->peers[p] alone, as r->running[p]; for a benchmark whose engines are new in each sample. Returns as
+ * bench_engine_start().
+ */
+int bench_run_start_peer(struct bench_run *r, int p, const char *const args[]);
+
 /* Writes the command for a sample of one peer in case `c`. Returns 0, or 1: the peer has no part in it. */
 typedef int bench_command_fn(const struct bench_run *r, const void *c, int peer,
                              char command[BENCH_LINE]);

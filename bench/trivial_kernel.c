@@ -26,6 +26,15 @@ void bench_trivial_kernel(int64_t begin, int64_t end, const void *ctx)
         out[i] = bench_trivial_value(in[i], salt);
 }
 
+void bench_fill_kernel(int64_t begin, int64_t end, const void *ctx)
+{
+    const struct bench_fill_ctx *c = ctx;
+    double *restrict out = c->out;
+    const double value = c->value;
+    for (int64_t i = begin; i < end; i++)
+        out[i] = value;
+}
+
 int bench_trivial_task(const void *arg, void *result)
 {
     struct bench_block *block = result;

@@ -33,6 +33,17 @@ bench_item_fn bench_trivial_row, bench_trivial_number;
 /* Rows begin .. end-1 of the bench_trivial_ctx at `ctx`. */
 void bench_trivial_kernel(int64_t begin, int64_t end, const void *ctx);
 
+struct bench_fill_ctx {
+    double *out;
+    double value;
+};
+
+/* Writes elements begin .. end-1. */
+void bench_fill_kernel(int64_t begin, int64_t end, const void *ctx);
+
+/* What these kernels are to those who call them. */
+typedef void bench_range_fn(int64_t begin, int64_t end, const void *ctx);
+
 struct bench_block { /* argument and result of a task: 64 bytes */
     uint64_t words[8];
 };
