@@ -20,6 +20,7 @@
     X(matmul)                                                                                      \
     X(pi)                                                                                          \
     X(primes)                                                                                      \
+    X(spectral_norm)                                                                               \
     X(spmv)                                                                                        \
     X(triad)
 

@@ -35,6 +35,7 @@ static const struct small {
     {"matmul", T_PARAMS({"n", "61", NULL}, {"k", "131", NULL}, {"m", "77", NULL})},
     {"pi", T_PARAMS({"n", "97", NULL}, {"steps", "1003", NULL})},
     {"primes", T_PARAMS({"n", "103", NULL}, {"block", "97", NULL})},
+    {"spectral_norm", T_PARAMS({"n", "67", NULL}, {"steps", "1", NULL})},
     {"spmv", T_PARAMS({"n", "211", NULL}, {"longest", "150", NULL})},
     {"triad", T_PARAMS({"n", "20011", NULL})},
 };
