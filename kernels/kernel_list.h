@@ -18,6 +18,7 @@
     X(kmeans)                                                                                      \
     X(mandelbrot)                                                                                  \
     X(matmul)                                                                                      \
+    X(nbody)                                                                                       \
     X(pi)                                                                                          \
     X(primes)                                                                                      \
     X(spectral_norm)                                                                               \

@@ -33,6 +33,7 @@ static const struct small {
                         {"iterations", "3", NULL})},
     {"mandelbrot", T_PARAMS({"n", "61", NULL}, {"width", "77", NULL}, {"max_iter", "203", NULL})},
     {"matmul", T_PARAMS({"n", "61", NULL}, {"k", "131", NULL}, {"m", "77", NULL})},
+    {"nbody", T_PARAMS({"n", "67", NULL}, {"steps", "7", NULL})},
     {"pi", T_PARAMS({"n", "97", NULL}, {"steps", "1003", NULL})},
     {"primes", T_PARAMS({"n", "103", NULL}, {"block", "97", NULL})},
     {"spectral_norm", T_PARAMS({"n", "67", NULL}, {"steps", "1", NULL})},
