@@ -23,7 +23,8 @@
     X(primes)                                                                                      \
     X(spectral_norm)                                                                               \
     X(spmv)                                                                                        \
-    X(triad)
+    X(triad)                                                                                       \
+    X(xs_lookup)
 
 #define FMK_DECLARE_KERNEL(name) extern const struct fmk_kernel fmk_kernel_##name;
 FMK_KERNEL_LIST(FMK_DECLARE_KERNEL)

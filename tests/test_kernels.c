@@ -39,6 +39,8 @@ static const struct small {
     {"spectral_norm", T_PARAMS({"n", "67", NULL}, {"steps", "1", NULL})},
     {"spmv", T_PARAMS({"n", "211", NULL}, {"longest", "150", NULL})},
     {"triad", T_PARAMS({"n", "20011", NULL})},
+    {"xs_lookup", T_PARAMS({"n", "503", NULL}, {"nuclides", "19", NULL}, {"points", "211", NULL},
+                           {"bins", "64", NULL})},
 };
 #define N_SMALL (sizeof small / sizeof small[0])
 
