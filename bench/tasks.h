@@ -21,9 +21,6 @@ int bench_tasks_engine(const char *kind, char *const args[]);
 
 /* ---- oneTBB: tasks_tbb.cpp, where there is a C++ compiler and the library ---- */
 
-/* So many threads in all, the one that submits among them; worker i is bound to cpus[i % n_threads]. */
-void bench_tbb_open(int n_threads, const int *cpus);
-
 /* Has n tasks done with copies of their arguments. Several threads may ask. */
 void bench_tbb_batch(const struct bench_block *args, struct bench_block *results, int n);
 

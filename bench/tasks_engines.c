@@ -7,6 +7,7 @@
 
 #include "bench_clock.h"
 #include "bound_pool.h"
+#include "bound_tbb.h"
 #include "engine.h"
 #include "facts.h"
 
