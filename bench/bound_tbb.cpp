@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <vector>
 
 namespace
@@ -40,6 +41,7 @@ void bench_tbb_binder::on_scheduler_entry(bool is_worker)
 void bench_tbb_open(int n_threads, const int *cpus)
 {
     worker_cpus.assign(cpus, cpus + n_threads);
+    tbb::info::default_concurrency(); /* looks, once, on how many cores the caller may run */
     limit = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
                                                   static_cast<std::size_t>(n_threads));
 }

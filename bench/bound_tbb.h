@@ -19,7 +19,10 @@ class bench_tbb_binder : public tbb::task_scheduler_observer
 extern "C" {
 #endif
 
-/* So many threads in all, the one that asks among them; worker i is bound to cpus[i % n_threads]. */
+/*
+ * So many threads in all, the one that asks among them; worker i is bound to cpus[i % n_threads]. Before the caller is
+ * bound itself: the library makes no more threads than it finds cores here.
+ */
 void bench_tbb_open(int n_threads, const int *cpus);
 
 #ifdef __cplusplus

@@ -205,8 +205,6 @@ static int open_unbound(struct session *s, const char *kind)
                          : fm_places(places, s->n_workers, FM_PIN_CORE, NULL);
     for (int i = 0; i < s->n_workers && code >= 0; i++)
         cpus[i] = places[i].cpu;
-    if (code >= 0)
-        bench_pin(cpus[0]);
     if (code >= 0 && strcmp(kind, "serial") == 0)
         s->run = run_serial;
 #ifdef BENCH_TBB
@@ -215,6 +213,8 @@ static int open_unbound(struct session *s, const char *kind)
         s->run = run_tbb;
     }
 #endif
+    if (code >= 0)
+        bench_pin(cpus[0]);
     free(cpus);
     free(places);
     return code < 0 ? code : 0;
