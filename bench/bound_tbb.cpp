@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <tbb/task_scheduler_observer.h>
 #include <vector>
 
@@ -43,6 +44,7 @@ class binder : public tbb::task_scheduler_observer
 void bench_tbb_open(int n_threads, const int *cpus)
 {
     worker_cpus.assign(cpus, cpus + n_threads);
+    tbb::info::default_concurrency(); /* looks, once, on how many cores the caller may run */
     limit = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
                                                   static_cast<std::size_t>(n_threads));
 }

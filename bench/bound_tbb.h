@@ -8,7 +8,10 @@
 extern "C" {
 #endif
 
-/* So many threads in all, the one that asks among them; worker i is bound to cpus[i % n_threads]. Once in a process. */
+/*
+ * So many threads in all, the one that asks among them; worker i is bound to cpus[i % n_threads]. Once in a process, and before the caller is
+ * bound itself: the library makes no more threads than it finds cores here.
+ */
 void bench_tbb_open(int n_threads, const int *cpus);
 
 /* In a thread that has work, before it hands out any: who comes to help it is bound when it first does. */

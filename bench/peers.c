@@ -9,8 +9,11 @@
 #define BENCH_PEERS "bench/peers"
 #endif
 
-static char *const unbound[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND",  "OMP_PLACES",
-                                "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", NULL};
+#define THIS_PROGRAM "/proc/self/exe"
+
+static char *const unbound[] = {
+    "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",  "KMP_AFFINITY",  "KMP_BLOCKTIME", NULL};
 
 /* first, second and args, without the const that execvp's prototype lacks. */
 static void join_args(char *argv[BENCH_MAX_ARGS + 3], const char *first, const char *second,
@@ -24,22 +27,17 @@ static void join_args(char *argv[BENCH_MAX_ARGS + 3], const char *first, const c
     argv[n] = NULL;
 }
 
-static int start_self(struct bench_engine *e, const char *name, const char *const args[],
-                      char *const environment[])
+static int start_build(struct bench_engine *e, const char *name, const char *path,
+                       const char *const args[], char *const environment[])
 {
     char kind[64], *argv[BENCH_MAX_ARGS + 3];
     snprintf(kind, sizeof(kind), "--engine=%s", name);
-    join_args(argv, "/proc/self/exe", kind, args);
+    join_args(argv, path, kind, args);
     return bench_engine_start(e, name, argv, environment);
 }
 
-int bench_start_own(struct bench_engine *e, const char *name, const char *const args[])
-{
-    return start_self(e, name, args, unbound);
-}
-
-int bench_start_openmp(struct bench_engine *e, const char *name, const char *const args[],
-                       int n_threads, const char *wait_policy)
+static int start_bound(struct bench_engine *e, const char *name, const char *path,
+                       const char *const args[], int n_threads, const char *wait_policy)
 {
     char threads[32], policy[32] = "OMP_WAIT_POLICY";
     snprintf(threads, sizeof(threads), "OMP_NUM_THREADS=%d", n_threads);
@@ -50,9 +48,28 @@ int bench_start_openmp(struct bench_engine *e, const char *name, const char *con
                            "OMP_PLACES=cores",
                            "OMP_DYNAMIC=false",
                            "GOMP_SPINCOUNT",
+                           "KMP_AFFINITY",
+                           "KMP_BLOCKTIME",
                            policy,
                            NULL};
-    return start_self(e, name, args, bound);
+    return start_build(e, name, path, args, bound);
+}
+
+int bench_start_own(struct bench_engine *e, const char *name, const char *const args[])
+{
+    return start_build(e, name, THIS_PROGRAM, args, unbound);
+}
+
+int bench_start_openmp(struct bench_engine *e, const char *name, const char *const args[],
+                       int n_threads, const char *wait_policy)
+{
+    return start_bound(e, name, THIS_PROGRAM, args, n_threads, wait_policy);
+}
+
+int bench_start_openmp_program(struct bench_engine *e, const char *name, const char *path,
+                               const char *const args[], int n_threads)
+{
+    return start_bound(e, name, path, args, n_threads, "active");
 }
 
 int bench_start_program(struct bench_engine *e, const char *name, const char *path,

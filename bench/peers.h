@@ -17,6 +17,10 @@ int bench_start_own(struct bench_engine *e, const char *name, const char *const 
 int bench_start_openmp(struct bench_engine *e, const char *name, const char *const args[],
                        int n_threads, const char *wait_policy);
 
+/* The same with another build of this program, at `path`, whose runtime waits actively; missing if it is not there. */
+int bench_start_openmp_program(struct bench_engine *e, const char *name, const char *path,
+                               const char *const args[], int n_threads);
+
 /* Any program. */
 int bench_start_program(struct bench_engine *e, const char *name, const char *path,
                         const char *const args[]);

@@ -16,6 +16,8 @@ int bench_run_start_peer(struct bench_run *r, int p, const char *const args[])
     struct bench_engine *e = &r->running[p];
     if (peer->kind == BENCH_OPENMP)
         return bench_start_openmp(e, peer->name, args, r->cores.n, peer->how);
+    if (peer->kind == BENCH_OPENMP_PROGRAM)
+        return bench_start_openmp_program(e, peer->name, peer->how, args, r->cores.n);
     if (peer->kind == BENCH_PROGRAM)
         return bench_start_program(e, peer->name, peer->how, args);
     if (peer->kind == BENCH_OWN)

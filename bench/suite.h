@@ -19,7 +19,8 @@ enum {
         2, /* this program again with an OpenMP runtime that is bound; `how`: its wait policy, or NULL */
     BENCH_PYTHON =
         3, /* `how`: a program of bench/peers; the names of benchmark and engine are its first arguments */
-    BENCH_PROGRAM = 4 /* `how`: the path of a program; missing if it is not there */
+    BENCH_PROGRAM = 4,       /* `how`: the path of a program; missing if it is not there */
+    BENCH_OPENMP_PROGRAM = 5 /* the same, started as BENCH_OPENMP with an active wait policy */
 };
 
 struct bench_peer {

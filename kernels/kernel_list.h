@@ -18,10 +18,13 @@
     X(kmeans)                                                                                      \
     X(mandelbrot)                                                                                  \
     X(matmul)                                                                                      \
+    X(nbody)                                                                                       \
     X(pi)                                                                                          \
     X(primes)                                                                                      \
+    X(spectral_norm)                                                                               \
     X(spmv)                                                                                        \
-    X(triad)
+    X(triad)                                                                                       \
+    X(xs_lookup)
 
 #define FMK_DECLARE_KERNEL(name) extern const struct fmk_kernel fmk_kernel_##name;
 FMK_KERNEL_LIST(FMK_DECLARE_KERNEL)

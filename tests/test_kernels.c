@@ -33,10 +33,14 @@ static const struct small {
                         {"iterations", "3", NULL})},
     {"mandelbrot", T_PARAMS({"n", "61", NULL}, {"width", "77", NULL}, {"max_iter", "203", NULL})},
     {"matmul", T_PARAMS({"n", "61", NULL}, {"k", "131", NULL}, {"m", "77", NULL})},
+    {"nbody", T_PARAMS({"n", "67", NULL}, {"steps", "7", NULL})},
     {"pi", T_PARAMS({"n", "97", NULL}, {"steps", "1003", NULL})},
     {"primes", T_PARAMS({"n", "103", NULL}, {"block", "97", NULL})},
+    {"spectral_norm", T_PARAMS({"n", "67", NULL}, {"steps", "1", NULL})},
     {"spmv", T_PARAMS({"n", "211", NULL}, {"longest", "150", NULL})},
     {"triad", T_PARAMS({"n", "20011", NULL})},
+    {"xs_lookup", T_PARAMS({"n", "503", NULL}, {"nuclides", "19", NULL}, {"points", "211", NULL},
+                           {"bins", "64", NULL})},
 };
 #define N_SMALL (sizeof small / sizeof small[0])
 
