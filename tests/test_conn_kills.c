@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash fork */
+/* LABELS: crash fork kills */
 /* TIMEOUT: 120 */
 /*
  * A process is killed just before each transition of the tables in line.h, party.h and doorbell.h, then at any moment, thousands of times. The other side never
