@@ -79,7 +79,7 @@ int bench_args_parse(struct bench_args *args, int argc, char **argv, int *exit_c
     }
     args->engine_args = argv + optind;
     if (args->n_samples < 1)
-        args->n_samples = args->smoke ? 2 : args->quick ? 5 : BENCH_SAMPLES;
+        args->n_samples = args->smoke ? 1 : args->quick ? 5 : BENCH_SAMPLES;
     args->n_warmup = args->smoke ? 1 : 2;
     if (args->engine == NULL && check_environment() != 0) {
         *exit_code = 2;

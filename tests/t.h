@@ -74,6 +74,9 @@ char t_process_state(pid_t pid);
 /* Waits until n parties have counted themselves in `n_ready`, since they are about to sleep, and `pid` sleeps or has ended. */
 void t_wait_until_asleep(_Atomic int *n_ready, int n, pid_t pid);
 
+/* How often a storm strikes: `usually` in a run of all tests, `at_length` by hand: FORKMAP_TEST_LONG=1 ./dev test -L stress */
+int t_times(int usually, int at_length);
+
 /* Number of processes whose parent is the test process now, adopted ones included. */
 int t_n_children(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash fork */
+/* LABELS: crash fork kills */
 /* TIMEOUT: 60 */
 /* A process is killed at fault points of shared objects that lie between those of their own tests: as it makes, ends, opens or gives one. Others go on with it. */
 #include "t_pool.h"

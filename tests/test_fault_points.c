@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash fork */
+/* LABELS: crash fork kills */
 /* TIMEOUT: 60 */
 /*
  * A worker is killed just before each transition of the state tables (range.h, job.h, crew.h, record.h, park.h), the 2nd and 7th time

@@ -2,7 +2,7 @@
 /* LABELS: fork stress */
 /* TIMEOUT: 300 */
 /*
- * Hosts that do something all the while as pools are opened, mapped on and destroyed, FORKMAP_TEST_POOLS times: no hang, every result right,
+ * Hosts that do something all the while as pools are opened, mapped on and destroyed many times: no hang, every result right,
  * and every line that they print is there once.
  */
 #include "t_pool.h"
@@ -16,7 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_POOLS = 50 }; /* 500 take 50 s for each host, on some machines 300 */
+enum {
+    N_POOLS = 15,
+    POOLS_AT_LENGTH = 500
+}; /* the latter take 50 s for each host, on some machines 300 */
 enum { N_ITEMS = 40, N_THREADS = 8, N_BLOCKS = 64 };
 
 static _Atomic int is_over;
@@ -53,8 +56,7 @@ static int map_once(fm_array *out)
 static int map_many_times(void)
 {
     const int64_t n = N_ITEMS;
-    const char *asked = getenv("FORKMAP_TEST_POOLS");
-    int n_pools = asked != NULL ? atoi(asked) : N_POOLS;
+    const int n_pools = t_times(N_POOLS, POOLS_AT_LENGTH);
     fm_array *out;
     int rc = fm_array_zeros(&out, FM_I64, 1, &n);
     for (int i = 0; rc == 0 && i < n_pools; i++)

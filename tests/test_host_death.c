@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash fork */
+/* LABELS: crash fork kills */
 /* TIMEOUT: 60 */
 /*
  * Whatever is killed, and whenever: no process of ours is left, nothing is new in /dev/shm. The frame of t.h checks that after

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: fork crash */
+/* LABELS: fork crash kills */
 /* TIMEOUT: 60 */
 /* All processes of a map with a journal are killed at each step of it, and the map is run again; and the machine is stopped. */
 #include "t_journal.h"

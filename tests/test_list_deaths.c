@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash */
+/* LABELS: crash kills */
 /* TIMEOUT: 60 */
 /* Processes that die or stop in a call on a list: it happened or it did not, nobody waits for them for ever, and no more than a block is lost. */
 #include "t_sync.h"

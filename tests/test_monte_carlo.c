@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { N = 20000, STEPS = 800, KILL_US = 20000, DIGEST = 64 };
+enum { N = 8000, STEPS = 800, KILL_US = 20000, DIGEST = 64 };
 
 #define SEED 20240229u
 

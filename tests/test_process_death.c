@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash fork */
+/* LABELS: crash fork kills */
 /* TIMEOUT: 60 */
 /*
  * Host, keeper, process and forkserver are killed, at random moments and just before each transition of keeper.h, launch.h and forkserver.c: nobody

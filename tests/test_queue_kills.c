@@ -421,7 +421,7 @@ static void test_queue_memory_of_dead_writers_and_readers_is_taken_back(void **s
 
 /* ---- the storm ---------------------------------------------------------------------------------- */
 
-enum { N_KILLS = 1500, N_SLOTS = 6, N_WRITERS = N_KILLS + N_SLOTS, MOST = 2048 };
+enum { KILLS_AT_LENGTH = 1500, N_SLOTS = 6, N_WRITERS = KILLS_AT_LENGTH + N_SLOTS, MOST = 2048 };
 
 struct storm {
     fm_queue *q;
@@ -510,7 +510,7 @@ static void start_part(struct storm *s, struct slot *slot, int is_reader, uint32
 }
 
 /* Of what was put, as far as its writer knows, all is read but for one message of each reader that was killed. */
-static void expect_storm(struct storm *s, uint32_t n_writers, int n_killed_readers)
+static void expect_storm(struct storm *s, int n_kills, uint32_t n_writers, int n_killed_readers)
 {
     int n_lost = 0;
     long n_read = 0;
@@ -525,7 +525,7 @@ static void expect_storm(struct storm *s, uint32_t n_writers, int n_killed_reade
     }
     print_message("%ld messages read, %d lost with %d readers\n", n_read, n_lost, n_killed_readers);
     assert_true(n_lost <= n_killed_readers);
-    assert_true(n_read > N_KILLS);
+    assert_true(n_read > n_kills);
     assert_int_equal(atomic_load(&s->n_bad), 0);
 }
 
@@ -536,12 +536,13 @@ static void run_storm(const fm_queue_opts *opts, unsigned seed)
     struct storm *s = memory;
     struct slot slots[N_SLOTS];
     uint32_t n_writers = 0;
+    const int n_kills = t_times(400, KILLS_AT_LENGTH);
     int n_killed_readers = 0;
     size_t used = 0;
     s->q = new_queue(opts);
     for (int i = 0; i < N_SLOTS; i++) /* 0 and 1 are never killed */
         start_part(s, &slots[i], i % 2, &n_writers);
-    for (int k = 0; k < N_KILLS; k++) {
+    for (int k = 0; k < n_kills; k++) {
         struct slot *slot = &slots[2 + rand_r(&seed) % (N_SLOTS - 2)];
         usleep((useconds_t)(rand_r(&seed) % 1500));
         kill(slot->pid, SIGKILL);
@@ -549,7 +550,7 @@ static void run_storm(const fm_queue_opts *opts, unsigned seed)
         if (!slot->is_reader)
             t_wait_child(slot->pid);
         start_part(s, slot, slot->is_reader, &n_writers);
-        if (k == N_KILLS / 4)
+        if (k == n_kills / 4)
             used = used_bytes();
     }
     atomic_store(&s->stop, 1);
@@ -560,7 +561,7 @@ static void run_storm(const fm_queue_opts *opts, unsigned seed)
         assert_int_equal(t_exit_code(t_wait_child(slots[i].pid)), 0);
     print_message("heap: %zu KiB at a quarter, %zu at the end\n", used >> 10, used_bytes() >> 10);
     assert_true(used_bytes() < used + ((size_t)16 << 20));
-    expect_storm(s, n_writers, n_killed_readers);
+    expect_storm(s, n_kills, n_writers, n_killed_readers);
     fm_queue_destroy(s->q);
     fmi_heap_free(s);
 }

@@ -10,24 +10,33 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static const size_t large = ((size_t)4 << 30) + (64 << 20) + 12345;
-enum { STEP = 1 << 20 };
+#define LARGE (((size_t)4 << 30) + (64 << 20) + 12345)
+static const size_t marked[] = {0, 1 << 20, UINT32_MAX, (size_t)UINT32_MAX + 1, LARGE - 1};
 
-static void fill_large(unsigned char *message)
+static void mark(unsigned char *message)
 {
-    for (size_t i = 0; i < large; i += STEP)
-        message[i] = (unsigned char)(i / STEP % 251);
-    message[large - 1] = 77;
+    for (size_t i = 0; i < T_N_OF(marked); i++)
+        message[marked[i]] = (unsigned char)(i + 1);
 }
 
 static int is_large(const unsigned char *message, size_t bytes)
 {
-    if (bytes != large || message[large - 1] != 77)
+    if (bytes != LARGE || message[1] != 0)
         return 0;
-    for (size_t i = 0; i < large; i += STEP)
-        if (message[i] != i / STEP % 251)
+    for (size_t i = 0; i < T_N_OF(marked); i++)
+        if (message[marked[i]] != i + 1)
             return 0;
     return 1;
+}
+
+/* What is only read has no pages of its own. Huge ones, or the kernel is asked a million times. */
+static unsigned char *map_large(void)
+{
+    unsigned char *p = mmap(NULL, LARGE, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(p != MAP_FAILED);
+    (void)madvise(p, LARGE, MADV_HUGEPAGE);
+    return p;
 }
 
 static void read_in_place(void *arg)
@@ -61,24 +70,23 @@ static void test_queue_message_of_more_than_4_gib_comes_whole(void **state)
     (void)state;
     fm_queue *q;
     size_t bytes;
-    void *ptr;
     t_expect(fm_queue_create(&q, FM_QUEUE_OPTS(.capacity = 1)), 0);
     if (available_gib() < 10)
         t_skip("memory for a message of 4 GiB and its copy: 10 GiB");
-    unsigned char *copy = mmap(NULL, large, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_true(copy != MAP_FAILED);
-    (void)madvise(copy, large, MADV_HUGEPAGE); /* or the kernel is asked a million times */
-    t_expect(fm_queue_reserve(q, large, &ptr, FM_NOWAIT), 0);
-    fill_large(ptr);
-    t_expect(fm_queue_commit(q, ptr, large, FM_NOWAIT), 0);
+    unsigned char *copy = map_large();
+    mark(copy);
+    t_expect(fm_queue_put(q, copy, LARGE, FM_NOWAIT), 0);
     assert_int_equal(fm_queue_get(q, copy, UINT32_MAX, &bytes, FM_NOWAIT), FM_ETOOLONG);
-    assert_int_equal(bytes, large);
-    t_expect(fm_queue_get(q, copy, large, &bytes, FM_NOWAIT), 0);
-    assert_true(is_large(copy, bytes));
-    t_expect(fm_queue_put(q, copy, large, FM_NOWAIT), 0);
+    assert_int_equal(bytes, LARGE);
+    if (t_times(0, 1)) { /* 4 GiB more are touched */
+        munmap(copy, LARGE);
+        copy = map_large();
+        t_expect(fm_queue_get(q, copy, LARGE, &bytes, FM_NOWAIT), 0);
+        assert_true(is_large(copy, bytes));
+        t_expect(fm_queue_put(q, copy, LARGE, FM_NOWAIT), 0);
+    }
     assert_int_equal(t_exit_code(t_in_child(read_in_place, q)), 0);
-    munmap(copy, large);
+    munmap(copy, LARGE);
     fm_queue_destroy(q);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash */
+/* LABELS: crash kills */
 /*
  * Work ranges when processes die: one is killed at each step of the table in range.h, its successor goes on from the
  * words, and no grain is lost, nor run twice unless it was in flight.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash */
+/* LABELS: crash kills */
 /* TIMEOUT: 60 */
 /* Processes that die or stop as they set an item of a shareable list: it is the old or the new one, and nobody waits for them. */
 #include "t_pool.h"

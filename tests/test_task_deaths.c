@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash fork */
+/* LABELS: crash fork kills */
 /* TIMEOUT: 60 */
 /*
  * A worker is killed at each step of the protocol in task.h. All calls end right, those that must run once do, and who waits wakes.

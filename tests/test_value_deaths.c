@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LABELS: crash */
+/* LABELS: crash kills */
 /* TIMEOUT: 60 */
 /* Processes that die as they use a shared value: it is whole, what was added is there, and each death is told once. */
 #include "t_pool.h"

@@ -21,13 +21,14 @@ builds_without_warnings() {
 
 # A function that stands in no group has no page that a reader comes to.
 shows_every_public_function() {
-    local functions missing=() name
+    local functions shown missing=() name
     make_pages "$FORKMAP_SOURCE/include/forkmap" || fail "$(cat said)"
     functions=$(cat "$FORKMAP_SOURCE"/include/forkmap/*.h | tr '\n' ' ' | grep -oE 'FM_API [^;(]*\(' |
         grep -oE 'fm_[a-z0-9_]+\($' | tr -d '(' | sort -u)
     [ "$(echo "$functions" | wc -l)" -gt 20 ] || fail "only these functions found: $functions"
+    shown=" $(grep -ohE '</span>fm_[a-z0-9_]+\(\)</h2>' html/group__*.html | sed -E 's#</span>(.*)\(\)</h2>#\1#' | tr '\n' ' ')"
     for name in $functions; do
-        grep -qF "</span>$name()</h2>" html/group__*.html || missing+=("$name")
+        [[ $shown == *" $name "* ]] || missing+=("$name")
     done
     [ "${#missing[@]}" -eq 0 ] || fail "on no page of a part: ${missing[*]}"
 }

@@ -4,11 +4,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 compared=0
+in_fortran=" $(grep -oE '\bFM_[A-Z_]+ = -?[0-9]+' ../../fortran/forkmap_c.f90 | tr '\n' ';')"
 while IFS=' =' read -r name value; do
-    in_fortran=$(grep -oE "\b$name = -?[0-9]+" ../../fortran/forkmap_c.f90 || true)
-    [ -n "$in_fortran" ] || continue
-    [ "$in_fortran" = "$name = $value" ] || {
-        echo "fortran/forkmap_c.f90 has $in_fortran, the headers $name = $value" >&2
+    [[ $in_fortran == *[\ \;]"$name = "* ]] || continue
+    [[ $in_fortran == *[\ \;]"$name = $value;"* ]] || {
+        echo "the headers have $name = $value, fortran/forkmap_c.f90 another value" >&2
         exit 1
     }
     compared=$((compared + 1))
