@@ -6,7 +6,8 @@
  *            takes at least (bare): a small process that waits for its child, which is killed, and forks another.
  * Unit       ns of wall time from the death: the victim notes CLOCK_MONOTONIC in shared memory, and raises SIGKILL. To the replacement (forkmap): its first
  *            instruction in user code, which is the pool's initializer. forkmap-rerun: to the item's next run. ProcessPoolExecutor: to the
- *            BrokenProcessPool that its caller gets. forkmap-map, forkmap-undisturbed: the whole map, and the same without a death.
+ *            BrokenProcessPool that its caller gets. told: from the death of a child of forkmap's process, which is as large as a worker, until waitpid(2) returns
+ *            there: no parent can know of a death earlier. forkmap-map, forkmap-undisturbed: the whole map, and the same without a death.
  * Method     Every engine is a process of its own; samples alternate, and only one engine is not stopped at any time. A sample of forkmap is two maps
  *            of the same pool, with default options: one without and one with a death, in the item in the middle, the first time that it runs. All results and
  *            messages are looked at. A peer has a new pool for each sample, as the old one is of no use. A map that has not come back 3 s
@@ -52,15 +53,17 @@ static int ask(struct bench_run *r, int peer, const char *case_name, char answer
 static int sample_forkmap(struct bench_run *r, const char *case_name, int keep)
 {
     static const char *const figures[] = {"forkmap", "forkmap-rerun", "forkmap-map",
-                                          "forkmap-undisturbed"};
+                                          "forkmap-undisturbed", "told"};
+    enum { N_FIGURES = sizeof(figures) / sizeof(figures[0]) };
     char answer[BENCH_LINE];
-    double ns[4], complete;
+    double ns[N_FIGURES], complete;
     const int code = ask(r, FORKMAP, case_name, answer);
     if (code != 0 || !keep)
         return code;
-    if (sscanf(answer, "%lf %lf %lf %lf %lf", &ns[0], &ns[1], &ns[2], &ns[3], &complete) != 5)
+    if (sscanf(answer, "%lf %lf %lf %lf %lf %lf", &ns[0], &ns[1], &ns[2], &ns[3], &ns[4],
+               &complete) != N_FIGURES + 1)
         return -1;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < N_FIGURES; i++)
         bench_record(r->bench, case_name, figures[i], "ns", ns[i]);
     bench_record(r->bench, case_name, "forkmap-complete", "maps", complete);
     return 0;
@@ -125,6 +128,7 @@ static void judge_case(const struct bench_run *r, const char *case_name)
     bench_judge(b, case_name, "forkmap, worst map of all is complete",
                 bench_least(b, case_name, "forkmap-complete"), 1, BENCH_AT_LEAST);
     bench_relate(b, case_name, "forkmap", "bare");
+    bench_relate(b, case_name, "forkmap", "told");
     bench_relate(b, case_name, "forkmap-map", "forkmap-undisturbed");
 }
 

@@ -185,6 +185,16 @@ static int64_t time_map(struct work *w, fm_array *out, int is_armed)
     return code == 0 ? bench_now_ns() - begin_ns : code;
 }
 
+/* From the death of a child of this process, which is as large as a worker, to the moment at which this is told. */
+static int64_t time_told(void)
+{
+    const pid_t pid = fork();
+    if (pid == 0)
+        die();
+    return pid > 0 && waitpid(pid, NULL, 0) == pid ? bench_now_ns() - atomic_load(&shared->died_ns)
+                                                   : -1;
+}
+
 static int answer_forkmap(void *self, const char *command, char answer[BENCH_LINE])
 {
     struct work w = {.s = *(struct session *)self};
@@ -200,9 +210,11 @@ static int answer_forkmap(void *self, const char *command, char answer[BENCH_LIN
         snprintf(answer, BENCH_LINE, "error %s: %.100s", fm_errname((int)ns), fm_error_detail());
         return (int)ns;
     }
-    snprintf(answer, BENCH_LINE, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %d",
-             atomic_load(&shared->replaced_ns) - died_ns, atomic_load(&shared->rerun_ns) - died_ns,
-             ns, undisturbed_ns, is_complete(&w));
+    const int64_t replaced_ns = atomic_load(&shared->replaced_ns) - died_ns;
+    const int64_t rerun_ns = atomic_load(&shared->rerun_ns) - died_ns;
+    const int complete = is_complete(&w);
+    snprintf(answer, BENCH_LINE, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %d",
+             replaced_ns, rerun_ns, ns, undisturbed_ns, time_told(), complete);
     return 0;
 }
 
