@@ -27,6 +27,8 @@
  *       beside it does what it does at any time. So functions that wait for each other end, too, if later.
  *   (4) A word that no worker of today can have written (rank, starts, state) is no turn: nobody waits for what a stray write has left.
  *
+ * Checked by spin: tests/model/alone.pml.
+ *
  * A caller that works waits between its chunks as others do; single calls that it helps with, and what a thread of a function does, are not seen.
  */
 

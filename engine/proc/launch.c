@@ -8,6 +8,7 @@
 #include "forksafe.h"
 #include "heap.h"
 #include "process.h"
+#include "topo.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -118,6 +119,7 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
     fmi_sys_block_signals(&before);
     FMI_FAULT("launch.fork");
     fmi_modules_hold();
+    fmi_sys_topo_hold();
     pid_t pid = fmi_sys_fork();
     if (pid == 0) {
         fmi_forkserver_forget();
@@ -126,6 +128,7 @@ static int launch_by_fork(struct fmi_child *child, const struct fmi_launch *laun
         launch->entry(launch->arg, fds);
         _exit(1);
     }
+    fmi_sys_topo_let_go();
     fmi_modules_let_go();
     fmi_sys_restore_signals(&before);
     if (pid < 0)

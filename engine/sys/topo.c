@@ -6,6 +6,7 @@
 #include "topo.h"
 
 #include "error.h"
+#include "forklock.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -33,11 +34,22 @@ struct mask {
 
 /* Read once; a thread that forks while another one reads leaves a child that reads again (glibc). */
 static pthread_once_t machine_once = PTHREAD_ONCE_INIT;
+static struct fmi_forklock in_hwloc = FMI_FORKLOCK;
 static hwloc_topology_t machine; /* NULL: hwloc could not read it */
 static fm_place *machine_units;
 static int n_machine_units, n_machine_cores;
 
 /* ---- loading -------------------------------------------------------------------------------- */
+
+void fmi_sys_topo_hold(void)
+{
+    fmi_forklock_acquire(&in_hwloc);
+}
+
+void fmi_sys_topo_let_go(void)
+{
+    fmi_forklock_release(&in_hwloc);
+}
 
 /*
  * Cores and packages only: caches, devices, distances and probing by re-binding cost time and serve
@@ -59,7 +71,7 @@ static void keep_it_cheap(hwloc_topology_t topology)
     hwloc_topology_set_flags(topology, flags);
 }
 
-static int load_topology(hwloc_topology_t *out, const char *synthetic)
+static int load_unlocked(hwloc_topology_t *out, const char *synthetic)
 {
     hwloc_topology_t topology;
     *out = NULL;
@@ -74,6 +86,22 @@ static int load_topology(hwloc_topology_t *out, const char *synthetic)
     }
     *out = topology;
     return 0;
+}
+
+/* hwloc has a lock of its own around these, which a fork would leave locked in the child if another thread were inside. */
+static int load_topology(hwloc_topology_t *out, const char *synthetic)
+{
+    fmi_sys_topo_hold();
+    int rc = load_unlocked(out, synthetic);
+    fmi_sys_topo_let_go();
+    return rc;
+}
+
+static void destroy_topology(hwloc_topology_t topology)
+{
+    fmi_sys_topo_hold();
+    hwloc_topology_destroy(topology);
+    fmi_sys_topo_let_go();
 }
 
 static int index_above(hwloc_topology_t topology, hwloc_obj_t unit, hwloc_obj_type_t type,
@@ -223,7 +251,7 @@ static int list_synthetic(const char *synthetic, fm_place **units)
     int n = load_topology(&topology, synthetic);
     if (n == 0) {
         n = list_units(topology, units);
-        hwloc_topology_destroy(topology);
+        destroy_topology(topology);
     }
     if (n == -EINVAL)
         return fmi_error(n, "\"%.80s\" does not describe a machine; an example: " SYNTHETIC_EXAMPLE,

@@ -26,6 +26,10 @@ int fmi_sys_topo_n_cores(void);
  */
 int fmi_sys_topo_bind(int cpu);
 
+/* Not while this process forks: hwloc has a lock around loading, which would stay locked in the child if another thread were inside. The child need not let go. */
+void fmi_sys_topo_hold(void);
+void fmi_sys_topo_let_go(void);
+
 /* The processing unit (OS number) that runs the caller now, or -errno. */
 int fmi_sys_current_cpu(void);
 
