@@ -4,7 +4,7 @@
 # TIMEOUT: 150
 # kill -9 of all processes of one `forkmap map --journal` at random moments, again and again, until it completes: the output is that of a
 # map that nobody disturbed, and each kill costs one cell for each worker at most. The function counts how often it began each cell.
-# The large one: JOURNAL_KILLS=50 JOURNAL_ITEMS=10000000 JOURNAL_NS=1500 JOURNAL_LIFE_MS=1000, some minutes.
+# The large one: JOURNAL_KILLS=50 JOURNAL_ITEMS=10000000 JOURNAL_NS=10000 JOURNAL_LIFE_MS=1000, two minutes.
 . "$(dirname "$0")/common.bash"
 kills=${JOURNAL_KILLS:-5} items=${JOURNAL_ITEMS:-100000} item_ns=${JOURNAL_NS:-15000} life_ms=${JOURNAL_LIFE_MS:-120} workers=2
 seed=${JOURNAL_SEED:-$$}
@@ -92,7 +92,7 @@ while [ "$n_kills" -lt "$kills" ]; do
     "$FORKMAP" "${map[@]}" >stdout 2>stderr </dev/null &
     pid=$!
     if [ $((n_kills % 2)) = 1 ]; then # every other time not before a cell has begun: on a busy machine the start takes long
-        until [ "$(./look counts journal)" != "$begun_before $done_before" ]; do
+        until [ "$(./look counts journal)" != "$begun_before $done_before" ] || ! kill -0 $pid 2>/dev/null; do
             sleep 0.02
         done
     fi
