@@ -20,8 +20,7 @@ int fmi_wards_needs(const struct fmi_warden *w, int rank)
     return (uint32_t)rank < atomic_load(&w->shm->wanted) || has_share(w, rank);
 }
 
-/* A share must be run, whatever else happens. */
-/* Which trial a process of this rank is part of; 0: of none. */
+/* Which trial a process of this rank is part of; 0: of none, as a share must be run, whatever else happens. */
 static uint32_t trial_of(const struct fmi_warden *w, int rank)
 {
     uint32_t trial = atomic_load(&w->shm->trial);
@@ -39,7 +38,10 @@ void fmi_wards_fail_trial(struct fmi_warden *w, int rank, uint32_t trial, int co
     fmi_park_wake_all(&w->shm->events);
 }
 
-/* In the place of one that died, if there is a spare. Who is on trial is forked: the host waits for a figure of errors, not for speed. */
+/*
+ * The spare, if there is one, in the place of one that died. Not for a trial: whether a fork succeeds is what that is about. Returns a pid, or -errno of
+ * the fork.
+ */
 static pid_t start_process(struct fmi_warden *w, int rank, uint32_t starts, uint32_t trial)
 {
     pid_t self = getpid(),
